@@ -1,0 +1,429 @@
+package schema
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A document is one checked and decoded document: exactly one of template,
+// cluster and config is set. It is the same wherever its file lies.
+type document struct {
+	line, column int
+	template     *templateDoc
+	cluster      *clusterDoc
+	config       *configDoc
+	marks        []mark
+	broken       bool // it has problems: its name and references may still be used
+
+	// The cluster of the last Load and what it was resolved from, so that a
+	// Load of an unchanged document only compares.
+	resolved *Cluster
+	from     [2]placed
+}
+
+// placed is a document in a file.
+type placed struct {
+	*document
+	file string
+}
+
+// start is where the document begins.
+func (p placed) start() Pos { return Pos{p.file, p.line, p.column} }
+
+// at is where the document writes an effective field, or begins.
+func (p placed) at(field string) Pos {
+	if pos, ok := (written{p.file, p.marks}).at(field); ok {
+		return pos
+	}
+	return p.start()
+}
+
+func (p placed) clusterKey() Key {
+	return Key{p.cluster.Spec.Cloud, ClusterName(p.cluster.Metadata.Name)}
+}
+
+// A resolver puts the documents of a fleet together.
+type resolver struct {
+	docs      []placed // in the order of their files
+	lost      bool     // there are documents that could not be made out
+	templates map[TemplateName]placed
+	names     []string // of templates, for suggestions
+	clusters  map[Key]placed
+	fleet     Fleet
+	problems  Problems
+	known     map[Pos]bool // where problems of single documents are
+}
+
+func newResolver(size int) *resolver {
+	return &resolver{
+		docs:      make([]placed, 0, size),
+		templates: map[TemplateName]placed{},
+		clusters:  make(map[Key]placed, size),
+	}
+}
+
+// report notes a problem, but where a document is wrong in itself it says no
+// more: that is what to mend first.
+func (r *resolver) report(pos Pos, pointer, hint, format string, args ...any) {
+	if r.known[pos] {
+		return
+	}
+	p := Problemf(pos, format, args...)
+	p.Pointer, p.Hint = pointer, hint
+	r.problems = append(r.problems, p)
+}
+
+// resolve makes the fleet. It is of use only if there are no problems then.
+func (r *resolver) resolve() *Fleet {
+	r.known = make(map[Pos]bool, len(r.problems))
+	for _, p := range r.problems {
+		r.known[p.Pos] = true
+	}
+	var config placed
+	for _, d := range r.docs {
+		switch {
+		case d.template != nil:
+			r.addTemplate(d)
+		case d.cluster != nil:
+			r.addCluster(d)
+		case config.document != nil:
+			r.report(d.start(), "", "a fleet has one", "another Config is in %s", config.start())
+		default:
+			config = d
+			r.fleet.Config = config.effectiveConfig()
+		}
+	}
+	r.fleet.Clusters = make([]*Cluster, 0, len(r.clusters))
+	for _, d := range r.docs {
+		if d.cluster != nil {
+			r.checkPreviousNames(d)
+			r.resolveCluster(d)
+		}
+	}
+	slices.SortFunc(r.fleet.Templates, func(a, b Template) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.fleet.Clusters, func(a, b *Cluster) int { return a.Compare(b.Key) })
+	return &r.fleet
+}
+
+func (r *resolver) addTemplate(d placed) {
+	name := TemplateName(d.template.Metadata.Name)
+	if name == "" {
+		return // said already
+	}
+	if other, ok := r.templates[name]; ok {
+		r.duplicate(other, d, "template/name", fmt.Sprintf("ClusterTemplate %q", name))
+		return
+	}
+	r.templates[name] = d
+	r.names = append(r.names, string(name))
+	s := &d.template.Spec
+	r.fleet.Templates = append(r.fleet.Templates,
+		Template{Name: name, Pos: d.start(), Public: s.Public, Hidden: s.Hidden, Tags: s.Tags})
+}
+
+func (r *resolver) addCluster(d placed) {
+	key := d.clusterKey()
+	if key.Cloud == "" || key.Name == "" {
+		return // said already
+	}
+	if other, ok := r.clusters[key]; ok {
+		r.duplicate(other, d, "name", fmt.Sprintf("Cluster %q of cloud %q", key.Name, key.Cloud))
+		return
+	}
+	r.clusters[key] = d
+}
+
+// duplicate tells both places, each naming the other.
+func (r *resolver) duplicate(a, b placed, field, what string) {
+	r.report(a.at(field), "/metadata/name", "keep one of the two", "%s is also in %s", what, b.at(field))
+	r.report(b.at(field), "/metadata/name", "keep one of the two", "%s is also in %s", what, a.at(field))
+}
+
+// checkPreviousNames refuses a previous name that another cluster has or had:
+// two documents would claim the same live cluster.
+func (r *resolver) checkPreviousNames(d placed) {
+	key := d.clusterKey()
+	for i, name := range d.cluster.Spec.PreviousNames {
+		if name == key.Name {
+			continue // said already
+		}
+		old := Key{key.Cloud, name}
+		other, ok := r.clusters[old]
+		if !ok {
+			r.clusters[old] = d // claimed
+			continue
+		}
+		r.report(d.at("policy/previousNames"), fmt.Sprintf("/spec/previousNames/%d", i), "remove it where it is wrong",
+			"the previous name %q of cloud %q is also used in %s", name, key.Cloud, other.start())
+	}
+}
+
+// resolveCluster adds the cluster of a document to the fleet.
+func (r *resolver) resolveCluster(d placed) {
+	name := d.cluster.Spec.Template
+	t, ok := r.templates[name]
+	// It may be in a document that could not be made out.
+	if !ok && name != "" && !r.lost {
+		hint := didYouMean(string(name), r.names)
+		if hint == "" && len(r.names) == 0 {
+			hint = "the fleet has no ClusterTemplate"
+		}
+		r.report(d.at("template"), "/spec/template", hint, "no ClusterTemplate %q", name)
+	}
+	if !ok || d.broken || t.broken {
+		return
+	}
+	if from := [2]placed{d, t}; d.resolved == nil || d.from != from {
+		before := len(r.problems)
+		c := &clusterResolver{resolver: r, d: d, t: t, spec: &d.cluster.Spec, base: &t.template.Spec}
+		cluster := c.cluster()
+		if len(r.problems) > before {
+			return
+		}
+		d.resolved, d.from = cluster, from
+	}
+	r.fleet.Clusters = append(r.fleet.Clusters, d.resolved)
+}
+
+// A clusterResolver lays one cluster over its template.
+type clusterResolver struct {
+	*resolver
+	d, t placed
+	spec *clusterSpec
+	base *templateSpec
+}
+
+func (c *clusterResolver) cluster() *Cluster {
+	meta := &c.d.cluster.Metadata
+	out := &Cluster{
+		Key:         c.d.clusterKey(),
+		Pos:         c.d.start(),
+		Template:    c.spec.Template,
+		Labels:      meta.Labels,
+		Annotations: meta.Annotations,
+		Policy:      c.policy(),
+		Origins: Origins{
+			layers:   []written{{c.d.file, c.d.marks}, {c.t.file, c.t.marks}},
+			replaced: c.spec.Labels != nil && !orDefault(c.spec.MergeLabels, true),
+		},
+	}
+	c.fill(&out.Spec)
+	c.groups(&out.Spec)
+	c.check(&out.Spec)
+	return out
+}
+
+// fill sets what all nodes have in common.
+func (c *clusterResolver) fill(s *Spec) {
+	s.COE = c.base.COE
+	s.ServerType = cmp.Or(c.base.ServerType, "vm")
+	s.Image = c.base.Image
+	s.Keypair = cmp.Or(c.spec.Keypair, c.base.Keypair)
+	s.SSHPublicKeys = sortedKeys(c.spec.SSHPublicKeys, c.base.SSHPublicKeys)
+	s.ExternalNetwork = c.base.ExternalNetwork
+	s.FixedNetwork = cmp.Or(c.spec.FixedNetwork, c.base.FixedNetwork)
+	s.FixedSubnet = cmp.Or(c.spec.FixedSubnet, c.base.FixedSubnet)
+	s.DNSNameservers = c.base.DNSNameservers
+	s.NetworkDriver = cmp.Or(c.base.NetworkDriver, defaultNetworkDriver(c.base.COE))
+	s.VolumeDriver = c.base.VolumeDriver
+	s.DockerStorageDriver = c.base.DockerStorageDriver
+	s.HTTPProxy = c.base.HTTPProxy
+	s.HTTPSProxy = c.base.HTTPSProxy
+	s.NoProxy = c.base.NoProxy
+	s.APIServerPort = c.base.APIServerPort
+	s.TLSDisabled = c.base.TLSDisabled
+	s.RegistryEnabled = c.base.RegistryEnabled
+	s.InsecureRegistry = c.base.InsecureRegistry
+	s.MasterLBEnabled = orDefault(c.spec.MasterLBEnabled, c.base.MasterLBEnabled)
+	s.FloatingIPEnabled = orDefault(c.spec.FloatingIPEnabled, orDefault(c.base.FloatingIPEnabled, true))
+	s.Labels = mergeLabels(c.base.Labels, c.spec.Labels, c.spec.MergeLabels)
+}
+
+// defaultNetworkDriver is Magnum's default of each engine. Plain Docker hosts
+// have the network that Docker makes, which is no driver.
+func defaultNetworkDriver(coe string) string {
+	if coe == "docker" {
+		return ""
+	}
+	return networkDrivers(coe)[0]
+}
+
+// sortedKeys are the cluster's keys, else the template's. Their order means
+// nothing, so it must not look like a change.
+func sortedKeys(own, base []string) []string {
+	if own == nil {
+		own = base
+	}
+	if own == nil {
+		return nil
+	}
+	keys := make([]string, 0, len(own))
+	for _, k := range own {
+		keys = append(keys, strings.TrimSpace(k))
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// mergeLabels lays labels over others, or replaces them. What is not written
+// takes nothing away, as in Magnum.
+func mergeLabels(base, own map[string]string, merge *bool) map[string]string {
+	switch {
+	case own == nil:
+		return base
+	case !orDefault(merge, true) || len(base) == 0:
+		return own
+	}
+	merged := make(map[string]string, len(base)+len(own))
+	maps.Copy(merged, base)
+	maps.Copy(merged, own)
+	return merged
+}
+
+// groups adds the default groups and the cluster's own, by name.
+func (c *clusterResolver) groups(s *Spec) {
+	volume := cmp.Or(c.spec.DockerVolumeSize, c.base.DockerVolumeSize)
+	s.Groups = make([]Group, 0, 2+len(c.spec.NodeGroups))
+	if c.base.COE != "docker" {
+		s.Groups = append(s.Groups, Group{
+			Name: DefaultMaster, Role: "master",
+			NodeCount:        orDefault(c.spec.MasterCount, 1),
+			Flavor:           cmp.Or(c.spec.MasterFlavor, c.base.MasterFlavor),
+			DockerVolumeSize: volume,
+		})
+	}
+	worker := Group{
+		Name: DefaultWorker, Role: "worker",
+		NodeCount:        orDefault(c.spec.NodeCount, 1),
+		Flavor:           cmp.Or(c.spec.Flavor, c.base.Flavor),
+		DockerVolumeSize: volume,
+	}
+	s.Groups = append(s.Groups, worker)
+	own := len(s.Groups)
+	for i := range c.spec.NodeGroups {
+		s.Groups = append(s.Groups, group(&c.spec.NodeGroups[i], s, worker))
+	}
+	slices.SortFunc(s.Groups[own:], func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// group lays one group over the cluster's default-worker.
+func group(g *groupSpec, s *Spec, worker Group) Group {
+	out := Group{
+		Name:             g.Name,
+		Role:             cmp.Or(g.Role, "worker"),
+		NodeCount:        orDefault(g.NodeCount, 1),
+		MinNodeCount:     g.MinNodeCount,
+		MaxNodeCount:     g.MaxNodeCount,
+		Flavor:           cmp.Or(g.Flavor, worker.Flavor),
+		DockerVolumeSize: cmp.Or(g.DockerVolumeSize, worker.DockerVolumeSize),
+		NodeLabels:       g.NodeLabels,
+		NodeTaints:       sortedTaints(g.NodeTaints),
+	}
+	if g.Image != s.Image {
+		out.Image = g.Image
+	}
+	if labels := mergeLabels(s.Labels, g.Labels, g.MergeLabels); !maps.Equal(labels, s.Labels) {
+		out.Labels = labels
+	}
+	return out
+}
+
+// sortedTaints are taints in an order of their own: theirs means nothing.
+func sortedTaints(taints []Taint) []Taint {
+	return slices.SortedFunc(slices.Values(taints), func(a, b Taint) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Value, b.Value))
+	})
+}
+
+func (c *clusterResolver) policy() Policy {
+	p := Policy{
+		DeletionProtection: orDefault(c.spec.DeletionProtection, true),
+		Suspend:            c.spec.Suspend,
+		CreateTimeout:      orDefault(c.spec.CreateTimeout, 60),
+		MaxBatchSize:       cmp.Or(c.spec.MaxBatchSize, 1),
+		NodesToRemove:      c.spec.NodesToRemove,
+		PreviousNames:      c.spec.PreviousNames,
+	}
+	if m := cmp.Or(c.spec.Maintenance, c.base.Maintenance); m != nil {
+		p.Maintenance = &Maintenance{Cron: m.Cron, Duration: m.Duration, TimeZone: cmp.Or(m.TimeZone, "UTC")}
+	}
+	for _, g := range c.spec.NodeGroups {
+		for _, s := range g.Schedule {
+			p.Schedules = append(p.Schedules, GroupSchedule{g.Name, s.Cron, cmp.Or(s.TimeZone, "UTC"), s.NodeCount})
+		}
+	}
+	slices.SortStableFunc(p.Schedules, func(a, b GroupSchedule) int { return cmp.Compare(a.Group, b.Group) })
+	return p
+}
+
+// check applies the rules over cluster and template together.
+func (c *clusterResolver) check(s *Spec) {
+	c.checkMasters(s)
+	for _, g := range s.Groups {
+		c.checkGroup(s, g)
+	}
+	if s.Keypair == "" && len(s.SSHPublicKeys) == 0 {
+		c.missing("keypair", "nobody could log in to the nodes: neither keypair nor sshPublicKeys is set")
+	}
+	if s.FloatingIPEnabled && s.ExternalNetwork == "" {
+		c.missing("externalNetwork", "floating IPs need externalNetwork: set it, or floatingIPEnabled: false")
+	}
+	if s.FixedSubnet != "" && s.FixedNetwork == "" {
+		c.report(c.where("fixedSubnet"), "/spec/fixedSubnet", "set fixedNetwork too", "fixedSubnet is a subnet of fixedNetwork, which is not set")
+	}
+	if s.ServerType == "bm" && s.FixedSubnet == "" {
+		c.missing("fixedSubnet", "bare metal needs fixedNetwork and fixedSubnet")
+	}
+}
+
+// where is the place of an effective field in the cluster or the template.
+func (c *clusterResolver) where(field string) Pos {
+	o := Origins{layers: []written{{c.d.file, c.d.marks}, {c.t.file, c.t.marks}}}
+	if p, ok := o.At(field); ok {
+		return p
+	}
+	return c.d.start()
+}
+
+// missing tells of a field that neither cluster nor template has.
+func (c *clusterResolver) missing(field, message string) {
+	where := fmt.Sprintf("set %s in ClusterTemplate %q (%s)", field, c.spec.Template, c.t.start())
+	if _, own := registry()[KindCluster].root.props["spec"].props[field]; own {
+		where = "set " + field + " here or" + strings.TrimPrefix(where, "set "+field)
+	}
+	c.report(c.d.at("template"), "/spec/template", where, "%s", message)
+}
+
+func (c *clusterResolver) checkMasters(s *Spec) {
+	const count = "nodeGroups/" + DefaultMaster + "/nodeCount"
+	switch {
+	case s.COE == "docker" && c.spec.MasterCount != nil:
+		c.report(c.d.at(count), "/spec/masterCount", "leave it out", "coe docker has no masters")
+	case s.COE == "docker" && c.spec.MasterFlavor != "":
+		c.report(c.d.at("nodeGroups/"+DefaultMaster+"/flavor"), "/spec/masterFlavor", "leave it out", "coe docker has no masters")
+	case orDefault(c.spec.MasterCount, 1) > 1 && !s.MasterLBEnabled:
+		c.report(c.d.at(count), "/spec/masterCount",
+			fmt.Sprintf("set masterLBEnabled: true here or in ClusterTemplate %q", c.spec.Template),
+			"%d masters need a load balancer", *c.spec.MasterCount)
+	}
+}
+
+func (c *clusterResolver) checkGroup(s *Spec, g Group) {
+	at := "nodeGroups/" + g.Name
+	switch {
+	case g.Flavor == "" && g.Name == DefaultMaster:
+		c.missing("masterFlavor", "the masters have no flavor, and the cloud has no default")
+	case g.Flavor == "" && g.Name == DefaultWorker:
+		c.missing("flavor", "the workers have no flavor, and the cloud has no default")
+	}
+	if s.DockerStorageDriver == "devicemapper" && g.DockerVolumeSize > 0 && g.DockerVolumeSize < minDevicemapper {
+		c.report(c.where(at+"/dockerVolumeSize"), "", "", "devicemapper needs at least %d GiB on the nodes of %s, found %d",
+			minDevicemapper, g.Name, g.DockerVolumeSize)
+	}
+	if s.COE != "kubernetes" && (len(g.NodeLabels) > 0 || len(g.NodeTaints) > 0) {
+		c.report(c.where(at), "", "leave them out", "node labels and taints are of Kubernetes, and group %s is of coe %s", g.Name, s.COE)
+	}
+}

@@ -1,0 +1,335 @@
+package schema
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	yaml "sigs.k8s.io/yaml/goyaml.v3"
+)
+
+// A checker applies the rules of one document that its JSON Schema cannot say:
+// those over several fields, and those about what a text means.
+type checker struct {
+	kind     *kind
+	root     *yaml.Node
+	clock    *clockTexts
+	problems Problems
+}
+
+// report notes a problem with what a JSON pointer leads to, or with the object
+// in which it is missing. What is already known to be wrong is not told twice.
+func (c *checker) report(pointer, hint, format string, args ...any) {
+	s := c.kind.find(c.root, pointerParts(pointer))
+	p := s.problem(s.value, fmt.Sprintf(format, args...), hint)
+	p.Pointer = pointer
+	if !c.problems.at(p.Pos) {
+		c.problems = append(c.problems, p)
+	}
+}
+
+// networkDrivers are what each engine can use, the default first
+// (magnum/api/attr_validator.py and its settings). Plain Docker hosts are ours:
+// they have the network that Docker makes.
+func networkDrivers(coe string) []string {
+	switch coe {
+	case "kubernetes":
+		return []string{"flannel", "calico", "cilium"}
+	case "swarm":
+		return []string{"docker", "flannel"}
+	case "swarm-mode", "mesos", "docker":
+		return []string{"docker"}
+	}
+	return nil
+}
+
+func volumeDrivers(coe string) []string {
+	switch coe {
+	case "kubernetes":
+		return []string{"cinder"}
+	case "swarm", "swarm-mode", "mesos", "docker":
+		return []string{"rexray"}
+	}
+	return nil
+}
+
+// minDevicemapper is the smallest volume, in GiB, that devicemapper can use, as
+// in Magnum.
+const minDevicemapper = 3
+
+func (c *checker) template(t *templateSpec) {
+	c.driver("networkDriver", t.COE, t.NetworkDriver, networkDrivers(t.COE))
+	c.driver("volumeDriver", t.COE, t.VolumeDriver, volumeDrivers(t.COE))
+	c.keys(t.SSHPublicKeys)
+	for i, s := range t.DNSNameservers {
+		if _, err := netip.ParseAddr(s); err != nil {
+			c.report("/spec/dnsNameservers/"+strconv.Itoa(i), "", "expected an IP address, found %q", short(s))
+		}
+	}
+	if t.DockerStorageDriver == "devicemapper" && t.DockerVolumeSize > 0 && t.DockerVolumeSize < minDevicemapper {
+		c.report("/spec/dockerVolumeSize", "", "devicemapper needs at least %d GiB, found %d", minDevicemapper, t.DockerVolumeSize)
+	}
+	if t.COE == "docker" && t.MasterFlavor != "" {
+		c.report("/spec/masterFlavor", "leave it out", "coe docker has no masters")
+	}
+	c.labels(child(child(c.root, "spec"), "labels"), "/spec/labels")
+	c.maintenance(t.Maintenance)
+}
+
+func (c *checker) driver(field, coe, value string, allowed []string) {
+	if value != "" && allowed != nil && !slices.Contains(allowed, value) {
+		c.report("/spec/"+field, "", "coe %s works with %s, found %q", coe, strings.Join(allowed, ", "), value)
+	}
+}
+
+func (c *checker) cluster(d *clusterDoc) {
+	s := &d.Spec
+	if s.MasterCount != nil && *s.MasterCount%2 == 0 {
+		c.report("/spec/masterCount", fmt.Sprintf("take %d or %d", *s.MasterCount-1, *s.MasterCount+1),
+			"expected an odd number of masters, found %d: etcd gains nothing from an even one", *s.MasterCount)
+	}
+	c.keys(s.SSHPublicKeys)
+	spec := child(c.root, "spec")
+	c.labels(child(spec, "labels"), "/spec/labels")
+	for i := range s.NodeGroups {
+		n := child(spec, "nodeGroups").Content[i]
+		c.group(s.NodeGroups[:i], &s.NodeGroups[i], n, "/spec/nodeGroups/"+strconv.Itoa(i))
+	}
+	c.maintenance(s.Maintenance)
+	if i := slices.Index(s.PreviousNames, ClusterName(d.Metadata.Name)); i >= 0 {
+		c.report("/spec/previousNames/"+strconv.Itoa(i), "remove it", "%q is the present name", d.Metadata.Name)
+	}
+}
+
+func (c *checker) group(before []groupSpec, g *groupSpec, n *yaml.Node, at string) {
+	switch {
+	case g.Name == DefaultWorker:
+		c.report(at+"/name", "set nodeCount, flavor and the like in spec", "every cluster has the group %s", g.Name)
+	case g.Name == DefaultMaster:
+		c.report(at+"/name", "set masterCount and masterFlavor in spec", "every cluster with masters has the group %s", g.Name)
+	case slices.ContainsFunc(before, func(o groupSpec) bool { return o.Name == g.Name }):
+		c.report(at+"/name", "names of groups differ", "the cluster has another group %q", g.Name)
+	}
+	if g.Role == "master" {
+		c.report(at+"/role", "set masterCount for more masters", "a group of its own cannot hold masters")
+	}
+	if g.MaxNodeCount > 0 && g.MinNodeCount > g.MaxNodeCount {
+		c.report(at+"/minNodeCount", "", "minNodeCount %d is more than maxNodeCount %d", g.MinNodeCount, g.MaxNodeCount)
+	} else {
+		c.count(g, orDefault(g.NodeCount, 1), at+"/nodeCount")
+	}
+	for i, s := range g.Schedule {
+		entry := at + "/schedule/" + strconv.Itoa(i)
+		c.cron(s.Cron, entry+"/cron")
+		c.timeZone(s.TimeZone, entry+"/timeZone")
+		c.count(g, s.NodeCount, entry+"/nodeCount")
+	}
+	c.labels(child(n, "labels"), at+"/labels")
+	for key := range g.NodeLabels {
+		if reservedNodeLabel(key) {
+			c.report(at+"/nodeLabels/"+escape(key), "use a domain of your own", "Kubernetes keeps %q for itself", key)
+		}
+	}
+}
+
+func (c *checker) count(g *groupSpec, n int, at string) {
+	if n < g.MinNodeCount {
+		c.report(at, "", "%d nodes are less than minNodeCount %d", n, g.MinNodeCount)
+	}
+	if g.MaxNodeCount > 0 && n > g.MaxNodeCount {
+		c.report(at, "", "%d nodes are more than maxNodeCount %d", n, g.MaxNodeCount)
+	}
+}
+
+// reservedNodeLabel follows Magnum's rule, which is the kubelet's: below
+// kubernetes.io and k8s.io a node may set its own namespaces and a fixed list.
+func reservedNodeLabel(key string) bool {
+	domain, _, ok := strings.Cut(key, "/")
+	if !ok || !inDomain(domain, "kubernetes.io") && !inDomain(domain, "k8s.io") {
+		return false
+	}
+	if inDomain(domain, "kubelet.kubernetes.io") || inDomain(domain, "node.kubernetes.io") {
+		return false
+	}
+	return !slices.Contains([]string{
+		"kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os",
+		"beta.kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/instance-type",
+		"topology.kubernetes.io/region", "topology.kubernetes.io/zone",
+		"failure-domain.beta.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone",
+	}, key)
+}
+
+func inDomain(domain, parent string) bool {
+	return domain == parent || strings.HasSuffix(domain, "."+parent)
+}
+
+// labels checks that the text of each value is what its author wrote.
+func (c *checker) labels(labels *yaml.Node, at string) {
+	if labels == nil || labels.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i < len(labels.Content); i += 2 {
+		key, v := labels.Content[i], labels.Content[i+1]
+		if _, ok := labelText(v); !ok {
+			c.report(at+"/"+escape(key.Value), fmt.Sprintf("put it in quotes: %q", short(v.Value)),
+				"YAML reads %s as a number, labels are text", short(v.Value))
+		}
+	}
+}
+
+// keys checks lines of authorized_keys. What is not one is never repeated in
+// the message: it may be a private key.
+func (c *checker) keys(lines []string) {
+	for i, line := range lines {
+		at := "/spec/sshPublicKeys/" + strconv.Itoa(i)
+		switch {
+		case strings.Contains(line, "PRIVATE KEY"):
+			c.report(at, "it is in the repository's history now: replace the key pair", "this is a private key")
+		case !publicKey(strings.TrimSpace(line)):
+			c.report(at, "copy the line of a .pub file", "expected an SSH public key: type, base64, comment")
+		}
+	}
+}
+
+// publicKey tells whether a line has the shape of a public key: the type stands
+// in front and again inside the base64 (RFC 4253, section 6.6).
+func publicKey(line string) bool {
+	parts := strings.Fields(line)
+	if len(parts) < 2 || strings.ContainsAny(line, "\r\n") {
+		return false
+	}
+	blob, err := base64.StdEncoding.DecodeString(parts[1])
+	if err != nil || len(blob) < 4 {
+		return false
+	}
+	n := binary.BigEndian.Uint32(blob)
+	return uint64(n) == uint64(len(parts[0])) && len(blob) > 4+len(parts[0]) && string(blob[4:4+n]) == parts[0]
+}
+
+// maxWindow is the longest maintenance window: longer is always.
+const maxWindow = 7 * 24 * time.Hour
+
+func (c *checker) maintenance(m *Maintenance) {
+	if m == nil {
+		return
+	}
+	c.cron(m.Cron, "/spec/maintenance/cron")
+	c.timeZone(m.TimeZone, "/spec/maintenance/timeZone")
+	d, err := time.ParseDuration(m.Duration)
+	switch {
+	case err != nil:
+		c.report("/spec/maintenance/duration", "", "expected a duration such as 90m or 4h, found %q", short(m.Duration))
+	case d < time.Minute || d > maxWindow:
+		c.report("/spec/maintenance/duration", "", "expected between 1m and 168h, found %q", short(m.Duration))
+	}
+}
+
+func (c *checker) cron(text, at string) {
+	if p := c.clock.cron(text); p != (clockProblem{}) {
+		c.report(at, p.hint, "%s", p.message)
+	}
+}
+
+func (c *checker) timeZone(name, at string) {
+	if p := c.clock.zone(name); p != (clockProblem{}) {
+		c.report(at, p.hint, "%s", p.message)
+	}
+}
+
+// clockTexts remembers what it thinks of cron expressions and time zones: a
+// fleet has few, and a zone is read from a file.
+type clockTexts struct {
+	crons, zones map[string]clockProblem
+}
+
+type clockProblem struct{ message, hint string }
+
+func (c *clockTexts) cron(text string) clockProblem {
+	p, ok := c.crons[text]
+	if !ok {
+		p = cronProblem(text)
+		c.crons[text] = p
+	}
+	return p
+}
+
+func (c *clockTexts) zone(name string) clockProblem {
+	p, ok := c.zones[name]
+	if !ok {
+		p = zoneProblem(name)
+		c.zones[name] = p
+	}
+	return p
+}
+
+func cronProblem(text string) clockProblem {
+	trimmed := strings.TrimSpace(text)
+	switch {
+	// The parser cuts the zone off at a space and panics if there is none.
+	case strings.HasPrefix(trimmed, "TZ=") || strings.HasPrefix(trimmed, "CRON_TZ="):
+		return clockProblem{"a cron expression has no time zone here", "use timeZone"}
+	case strings.HasPrefix(trimmed, "@every"):
+		return clockProblem{"@every counts from when the daemon starts", "use five cron fields"}
+	}
+	schedule, err := cron.ParseStandard(trimmed)
+	if err != nil {
+		return clockProblem{
+			fmt.Sprintf("not a cron expression: %s", short(err.Error())),
+			"five fields: minute, hour, day of month, month, day of week",
+		}
+	}
+	// The parser takes 30 February and looks for it for five years.
+	if schedule.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return clockProblem{fmt.Sprintf("the cron expression %q never comes true", short(text)), ""}
+	}
+	return clockProblem{}
+}
+
+func zoneProblem(name string) clockProblem {
+	if name == "Local" {
+		return clockProblem{`"Local" depends on the machine`, "name the zone, such as Europe/Berlin"}
+	}
+	if _, err := time.LoadLocation(name); err != nil {
+		return clockProblem{fmt.Sprintf("unknown time zone %q", short(name)), "an IANA name such as Europe/Berlin or UTC"}
+	}
+	return clockProblem{}
+}
+
+func (c *checker) config(s *Config) {
+	c.repositoryURL(s.Repository.URL)
+	p := s.Repository.Path
+	if path.IsAbs(p) || p != "" && slices.Contains(strings.Split(p, "/"), "..") {
+		c.report("/spec/repository/path", "", "expected a folder below the root of the repository, found %q", short(p))
+	}
+}
+
+func (c *checker) repositoryURL(text string) {
+	const at = "/spec/repository/url"
+	if !strings.Contains(text, "://") {
+		return // a local path
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		c.report(at, "", "expected a URL or a local path") // the text may hold a password
+	case u.User != nil:
+		c.report(at, "give them by the environment or a file", "user and password do not belong in the configuration")
+	case !slices.Contains([]string{"https", "http", "file"}, u.Scheme):
+		c.report(at, "", "expected https, http or file, found %q", short(u.Scheme))
+	}
+}
+
+func orDefault[T any](p *T, otherwise T) T {
+	if p != nil {
+		return *p
+	}
+	return otherwise
+}
