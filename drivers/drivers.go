@@ -1,0 +1,126 @@
+// Package drivers says what Jeroboam asks of a backend that runs clusters.
+//
+// A driver has two verbs. Observe tells everything it owns in one project, as
+// values; Apply starts one step and returns when the cloud has accepted it.
+// Deciding is not its work (package diff), nor is waiting: the next run sees
+// how far it came.
+//
+// Read Driver for the promises, error.go for how errors say who can act. Package
+// drivertest checks the promises of every driver, and has a driver in memory.
+// heat and magnum are the real ones; sim is an OpenStack to test them on.
+package drivers
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/schema"
+)
+
+// Driver is one backend in one project of one cloud. Its methods may be called
+// from several goroutines; Apply never twice at once for one cluster.
+//
+// Promises, each a test in drivertest:
+//
+//   - Observe returns everything that the driver owns, sorted by key, or an
+//     error; never a part of it. A cluster that Memory knows and the cloud's
+//     list lacks is asked for by id: gone is reported as DELETE_COMPLETE, still
+//     there means that the list lied, which is an error.
+//   - What others own is not in it, except that a foreign thing which stands on a
+//     name that we would use is reported as diff.Foreign.
+//   - Two Observes with nothing done between give equal values.
+//   - Apply checks just before its first write that the cluster is at
+//     Step.Observed, and fails with Conflict if not, having changed nothing.
+//   - Apply of a create that was accepted before (by a call that crashed before
+//     it could say so) creates no second cluster: it fails with Conflict, and
+//     the next Observe shows what the first call made.
+//   - Deleting what is gone is fine.
+//   - Apply returns when the cloud has accepted the step. A failure later on is
+//     seen by Observe: a FAILED status with the reason of every failed node.
+//   - A cancelled context ends a call soon; what was accepted stays accepted.
+//   - Errors are *Error with the kind that says who can act.
+//   - A read-only driver sends nothing but GET, and POST to Keystone for a token.
+type Driver interface {
+	Observe(ctx context.Context) ([]diff.Observed, error)
+	Apply(ctx context.Context, step diff.Step) error
+}
+
+// Checker is a driver that can say, before anything is touched, what stands
+// against a wanted cluster: no such image, a field that the cluster type has no
+// use for, a limit that it would pass. It only reads.
+type Checker interface {
+	Check(ctx context.Context, want []*schema.Cluster, have []diff.Observed) (map[schema.Key][]diff.Objection, error)
+}
+
+// Inspector is a driver that can look deeper than Observe, at the price of
+// another list per project: nodes whose server is gone, which no record of the
+// cluster shows. It takes what was observed and returns it with those nodes
+// marked diff.NodeMissing.
+type Inspector interface {
+	Inspect(ctx context.Context, observed []diff.Observed) ([]diff.Observed, error)
+}
+
+// Examiner is a driver that can say how well its cloud and credential serve:
+// what they are, what is missing, whom to ask. With write it tries what only a
+// write can show, and leaves nothing behind.
+type Examiner interface {
+	Examine(ctx context.Context, write bool) []Finding
+}
+
+// Finding is one thing that an examination found.
+type Finding struct {
+	Check  string `json:"check"`
+	Level  Level  `json:"level"`
+	Detail string `json:"detail"`
+	Advice string `json:"advice,omitempty"` // what to do, and who
+}
+
+// Level is how bad a finding is.
+type Level string
+
+// The levels. Missing is what was not to be found out for lack of a role.
+const (
+	Fine    Level = "ok"
+	Missing Level = "unknown"
+	Bad     Level = "error"
+)
+
+// Placed is a driver that can say where it works, so that a clouds.yaml entry
+// which suddenly means another project is noticed: its empty list must not
+// read as "all clusters are gone".
+type Placed interface {
+	Place(ctx context.Context) (Place, error)
+}
+
+// Place is one project of one cloud.
+type Place struct {
+	AuthURL   string `json:"authURL"`
+	Region    string `json:"region,omitempty"`
+	ProjectID string `json:"projectID"`
+}
+
+// Memory is what earlier runs saw, by backend id. A driver may take a
+// remembered value for one that it would otherwise read in detail, if the
+// version is the same.
+type Memory interface {
+	Recall(cloud schema.CloudName) map[string]diff.Observed
+}
+
+// Options open a driver.
+type Options struct {
+	Cloud    schema.CloudName // entry of clouds.yaml; "envvars" for OS_* variables
+	Config   schema.CloudConfig
+	Owner    string // whose clusters; written on each of them
+	Instance string // which daemon; written on each of them
+	Memory   Memory // nil: nothing is remembered
+	ReadOnly bool   // the transport refuses all but reads
+	Log      *zap.Logger
+}
+
+// Open connects to a cloud. It authenticates, so a wrong password is known here.
+type Open func(ctx context.Context, o Options) (Driver, error)
+
+// Registry is the drivers by the name that Config uses, in plain sight in main.
+type Registry map[string]Open

@@ -1,0 +1,186 @@
+// Package drivertest says what it takes to be a driver: Run checks every promise
+// of drivers.Driver, each as a subtest that is named by its outcome. A driver's
+// own test hands over a Harness and nothing else:
+//
+//	func TestDriver(t *testing.T) {
+//		drivertest.Run(t, func(t testing.TB) *drivertest.Backend { ... })
+//	}
+//
+// The suite plays a platform team: it asks for clusters, lets time pass, breaks
+// things by hand behind the driver's back, and looks again. It knows no backend;
+// what only a backend can do to itself is a hook of Backend. Who changes a
+// promise changes the suite first.
+//
+// Read Backend, then promises in this file, then the promises themselves:
+// observe.go, life.go (create to delete), nodes.go (resize to recover), owner.go
+// (what others do) and failure.go. Memory is a cloud in memory that passes; the
+// loop's tests run on it. broken_test.go shows that the suite can fail.
+package drivertest
+
+import (
+	"reflect"
+	"testing"
+
+	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/schema"
+)
+
+// Harness gives a backend for one subtest. Subtests run in parallel, so it is
+// either a backend of its own or a shared one whose faults are in Cannot.
+type Harness func(t testing.TB) *Backend
+
+// Backend is a cloud with a driver, as the suite uses it. Open, Settle, Cluster
+// and Upgrade must be there. A hook may be nil if every promise that needs it is
+// in Cannot.
+type Backend struct {
+	// Open connects a driver; change sets owner, memory or read-only in options
+	// that are otherwise ready. A driver that was just opened and remembers
+	// nothing reads everything in detail.
+	Open func(t testing.TB, change func(*drivers.Options)) (drivers.Driver, error)
+	// Settle lets time pass until nothing moves any more, failures included.
+	Settle func(t testing.TB)
+	// Cluster declares a cluster that the backend can make, with a default-worker
+	// group; change, if it is not nil, alters its spec.
+	Cluster func(t testing.TB, name schema.ClusterName, change func(*schema.Spec)) *schema.Cluster
+	// Upgrade alters a spec so that nodes have to boot anew to get there.
+	Upgrade func(*schema.Spec)
+
+	// FailBoot makes boots of nodes whose name begins so fail with this reason,
+	// until undo.
+	FailBoot func(t testing.TB, name, reason string) (undo func())
+	// Squat puts something of others on the name that the driver would use.
+	Squat func(t testing.TB, c *schema.Cluster)
+	// DropTags loses what a foreign update would lose of our ownership.
+	DropTags func(t testing.TB, c *schema.Cluster)
+	// ChangeByHand changes the live cluster so that it is not as asked for.
+	ChangeByHand func(t testing.TB, c *schema.Cluster)
+	// DeleteByHand deletes the live cluster behind the driver's back.
+	DeleteByHand func(t testing.TB, c *schema.Cluster)
+	// DeleteServer deletes a server (diff.Node.Server) behind the driver's back.
+	DeleteServer func(t testing.TB, server string)
+	// Fault makes the backend misbehave until undo.
+	Fault func(t testing.TB, f Fault) (undo func())
+	// LoseAnswer carries out the n-th write from now (the first is 1) and loses
+	// its answer, as a crash between the two would.
+	LoseAnswer func(t testing.TB, n int)
+	// Writes counts the requests so far that could have changed something;
+	// asking for a token is none.
+	Writes func() int
+	// Leftovers names everything in the backend that belongs to a cluster.
+	Leftovers func(t testing.TB, c *schema.Cluster) []string
+
+	// Cannot says which promises this backend cannot show, and why: the name of
+	// the subtest, and a reason that is printed with the skip.
+	Cannot map[string]string
+}
+
+// Fault is a way in which a backend misbehaves.
+type Fault string
+
+// The faults.
+const (
+	ServerError      Fault = "server-error"  // every request fails on the backend's side
+	EmptyList        Fault = "empty-list"    // lists of clusters are empty and say nothing is wrong
+	Hang             Fault = "hang"          // requests get no answer
+	WrongCredentials Fault = "login-refused" // who opens a driver now has the wrong password
+	Quota            Fault = "quota"         // nothing more may be made
+)
+
+// NoSuchFlavor is a flavor that no backend may have.
+const NoSuchFlavor = "no-such-flavor"
+
+// promise is one sentence of drivers.Driver.
+type promise struct {
+	name  string
+	needs []string // hooks of Backend
+	check func(*world)
+}
+
+func promises() []promise {
+	return []promise{
+		{"ObserveEmpty", nil, observeEmpty},
+		{"ObserveIsSorted", nil, observeIsSorted},
+		{"ObserveTwiceIsEqual", nil, observeTwiceIsEqual},
+		{"RememberedIsEqual", nil, rememberedIsEqual},
+
+		{"CreateThenPlanIsEmpty", nil, createThenPlanIsEmpty},
+		{"CreateIsSeenAtOnce", nil, createIsSeenAtOnce},
+		{"PlanIsCarriedOutToTheEnd", nil, planIsCarriedOutToTheEnd},
+		{"CreateTwice", []string{"Leftovers"}, createTwice},
+		{"CreateAdoptsOwnHalfMadeWork", []string{"LoseAnswer", "Leftovers"}, createAdoptsOwnHalfMadeWork},
+		{"ProtectionIsWritten", nil, protectionIsWritten},
+		{"DeleteRemovesEverything", []string{"Leftovers"}, deleteRemovesEverything},
+		{"DeleteMissing", nil, deleteMissing},
+		{"TenInParallel", nil, tenInParallel},
+
+		{"ResizeUpKeepsIdentity", nil, resizeUpKeepsIdentity},
+		{"ResizeDownRemovesTheChosen", nil, resizeDownRemovesTheChosen},
+		{"FreeNumberIsUsedAgain", nil, freeNumberIsUsedAgain},
+		{"GroupComesAndGoes", nil, groupComesAndGoes},
+		{"UpdateReplacesNothing", nil, updateReplacesNothing},
+		{"UpgradeReplacesOnlyTheBatch", nil, upgradeReplacesOnlyTheBatch},
+		{"UpgradeKeepsAddresses", nil, upgradeKeepsAddresses},
+		{"ResizeAmidUpgradeRollsNothing", nil, resizeAmidUpgradeRollsNothing},
+		{"FailedBootNamesNodeAndReason", []string{"FailBoot"}, failedBootNamesNodeAndReason},
+		{"RecoverReplacesOnlyTheFailed", []string{"FailBoot"}, recoverReplacesOnlyTheFailed},
+		{"FailedUpgradeStopsAndRecovers", []string{"FailBoot"}, failedUpgradeStopsAndRecovers},
+		{"FailedCreateRecovers", []string{"FailBoot"}, failedCreateRecovers},
+
+		{"ForeignIsInvisible", nil, foreignIsInvisible},
+		{"ForeignNameIsReported", []string{"Squat", "Writes"}, foreignNameIsReported},
+		{"TagsLostIsSeen", []string{"DropTags"}, tagsLostIsSeen},
+		{"AdoptWritesTagsAgain", []string{"DropTags"}, adoptWritesTagsAgain},
+		{"DeletedByHandIsReported", []string{"DeleteByHand"}, deletedByHandIsReported},
+		{"HandMadeChangeIsDrift", []string{"ChangeByHand"}, handMadeChangeIsDrift},
+		{"ServerDeletedByHandIsMissing", []string{"DeleteServer"}, serverDeletedByHandIsMissing},
+
+		{"StaleVersionIsConflict", []string{"Writes"}, staleVersionIsConflict},
+		{"ListThatLiesIsAnError", []string{"Fault"}, listThatLiesIsAnError},
+		{"ReadOnlyRefusesWrites", []string{"Writes"}, readOnlyRefusesWrites},
+		{"CancelledContextEndsSoon", []string{"Fault", "Writes"}, cancelledContextEndsSoon},
+		{"ServerErrorIsTransient", []string{"Fault"}, serverErrorIsTransient},
+		{"WrongCredentialsAreDenied", []string{"Fault"}, wrongCredentialsAreDenied},
+		{"QuotaIsRejected", []string{"Fault"}, quotaIsRejected},
+		{"BadFlavorIsRejected", nil, badFlavorIsRejected},
+	}
+}
+
+// Run checks every promise of drivers.Driver.
+func Run(t *testing.T, h Harness) {
+	t.Helper()
+	for _, p := range promises() {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			p.run(t, h(t))
+		})
+	}
+}
+
+// run checks one promise on a backend, or skips it for the reason that the
+// backend gives.
+func (p promise) run(t testing.TB, b *Backend) {
+	t.Helper()
+	for name := range b.Cannot {
+		if !known(name) {
+			t.Fatalf("Cannot gives a reason for %s, which is no promise", name)
+		}
+	}
+	if why, ok := b.Cannot[p.name]; ok {
+		t.Skip(why)
+	}
+	for _, hook := range append([]string{"Open", "Settle", "Cluster", "Upgrade"}, p.needs...) {
+		if reflect.ValueOf(b).Elem().FieldByName(hook).IsNil() {
+			t.Fatalf("hook %s is nil and Cannot does not say why", hook)
+		}
+	}
+	p.check(newWorld(t, b))
+}
+
+func known(name string) bool {
+	for _, p := range promises() {
+		if p.name == name {
+			return true
+		}
+	}
+	return false
+}

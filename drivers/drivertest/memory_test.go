@@ -1,0 +1,74 @@
+package drivertest
+
+import (
+	"testing"
+
+	"go.uber.org/zap/zaptest"
+
+	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/schema"
+)
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	Run(t, func(t testing.TB) *Backend { return memoryBackend(t, NewMemory()) })
+}
+
+// memoryBackend is how a driver's test makes its Backend.
+func memoryBackend(_ testing.TB, m *Memory) *Backend {
+	return &Backend{
+		Open: func(t testing.TB, change func(*drivers.Options)) (drivers.Driver, error) {
+			o := drivers.Options{Cloud: "memory", Owner: "me", Instance: "test", Log: zaptest.NewLogger(t)}
+			change(&o)
+			return m.Open(t.Context(), o)
+		},
+		Settle: func(testing.TB) { m.Tick() },
+		Cluster: func(_ testing.TB, name schema.ClusterName, change func(*schema.Spec)) *schema.Cluster {
+			c := &schema.Cluster{Key: schema.Key{Cloud: "memory", Name: name}, Spec: schema.Spec{
+				COE: "kubernetes", ServerType: "vm", Image: "fedora-coreos-latest", Labels: map[string]string{"kube_tag": "v1.33.1"},
+				Groups: []schema.Group{
+					{Name: schema.DefaultMaster, Role: "master", NodeCount: 1, Flavor: "m1.medium"},
+					{Name: schema.DefaultWorker, Role: "worker", NodeCount: 1, Flavor: "m1.small"},
+				},
+			}}
+			if change != nil {
+				change(&c.Spec)
+			}
+			return c
+		},
+		Upgrade:      func(s *schema.Spec) { s.Labels["kube_tag"] = "v1.33.4" },
+		FailBoot:     func(_ testing.TB, name, reason string) func() { return m.FailBoot(name, reason) },
+		Squat:        func(_ testing.TB, c *schema.Cluster) { m.AddForeign(c.Name) },
+		DropTags:     func(_ testing.TB, c *schema.Cluster) { m.DropTags(c.Name) },
+		ChangeByHand: func(_ testing.TB, c *schema.Cluster) { m.Change(c.Name) },
+		DeleteByHand: func(_ testing.TB, c *schema.Cluster) { m.Remove(c.Name) },
+		DeleteServer: func(_ testing.TB, server string) { m.DeleteServer(server) },
+		Fault:        func(_ testing.TB, f Fault) func() { return m.Fault(f) },
+		LoseAnswer:   func(_ testing.TB, n int) { m.LoseAnswer(n) },
+		Writes:       m.Writes,
+		Leftovers:    func(_ testing.TB, c *schema.Cluster) []string { return m.Leftovers(c.Name) },
+	}
+}
+
+// A step that does not fit its cluster is a defect of who made it; the fake is
+// stricter than a cloud, so that the loop's tests find it.
+func TestMemoryRefusesStepsThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	m := NewMemory()
+	w := newWorld(t, memoryBackend(t, m))
+	c, o := w.running("a", workers(3))
+	for name, s := range map[string]diff.Step{
+		"a node that is none":     resize(changed(c, workers(2)), o, "nobody"),
+		"too few nodes to remove": resize(changed(c, workers(1)), o, theWorkers(o)[0].Name),
+	} {
+		if err := w.driver.Apply(t.Context(), s); drivers.KindOf(err) != drivers.Unknown {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w.apply(resize(changed(c, workers(4)), o))
+	w.want(drivers.Conflict, w.driver.Apply(t.Context(), resize(changed(c, workers(5)), w.see(c))))
+	w.Settle(t)
+	w.equal(4, len(theWorkers(w.see(c))))
+	w.equal(2, m.Writes())
+}
