@@ -1,0 +1,103 @@
+package sim
+
+import "slices"
+
+// balancing is Octavia's state, in the form in which it is shown.
+type balancing struct {
+	loadbalancers, listeners, pools, members, monitors table
+}
+
+func octaviaError(status int, text string) reply {
+	return reply{status: status, body: obj{"faultcode": "Client", "faultstring": text, "debuginfo": nil}}
+}
+
+func barbicanError(status int, title, text string) reply {
+	return reply{status: status, body: obj{"code": status, "title": title, "description": text}}
+}
+
+// octavia lets in those whom its default policy lets read.
+func (c *Cloud) octavia(h handler) handler {
+	return c.authed(func(q *query) reply {
+		if slices.ContainsFunc([]string{"load-balancer_observer", "load-balancer_member", "load-balancer_admin", "load-balancer_global_observer", "admin"}, q.tok.has) {
+			return h(q)
+		}
+		return octaviaError(403, "Policy does not allow this request to be performed.")
+	})
+}
+
+// barbican knows the roles creator, observer, audit and admin.
+func (c *Cloud) barbican(h handler) handler {
+	return c.authed(func(q *query) reply {
+		rep := barbicanError(403, "Forbidden", "Secret(s) retrieval attempt not allowed - please review your user/project privileges")
+		for _, r := range []string{"creator", "observer", "admin"} {
+			if q.tok.has(r) {
+				rep = h(q)
+			}
+		}
+		rep.header = map[string]string{"openstack-api-version": "key-manager 1.0", "vary": "openstack-api-version"}
+		return rep
+	})
+}
+
+func (c *Cloud) octaviaRoutes() {
+	c.handle("GET "+octaviaAt+"/{$}", func(q *query) reply {
+		return ok(obj{"versions": []any{obj{"id": "v2.26", "status": "CURRENT", "updated": "2022-08-29T00:00:00Z", "links": []any{obj{"href": q.base() + octaviaAt + "/v2", "rel": "self"}}}}})
+	})
+	c.octaviaRoutesBelow(octaviaAt + "/v2")
+	c.octaviaRoutesBelow(octaviaAt + "/v2.0")
+	c.barbicanRoutes()
+}
+
+// octaviaRoutesBelow are those of one of the two names that the API has.
+func (c *Cloud) octaviaRoutesBelow(v2 string) {
+	for _, k := range []struct {
+		path, key, what string
+		t               *table
+	}{
+		{"loadbalancers", "loadbalancer", "Load Balancer", &c.lb.loadbalancers},
+		{"listeners", "listener", "Listener", &c.lb.listeners},
+		{"pools", "pool", "Pool", &c.lb.pools},
+		{"healthmonitors", "healthmonitor", "Health Monitor", &c.lb.monitors},
+	} {
+		c.handle("GET "+v2+"/lbaas/"+k.path, c.octavia(func(q *query) reply {
+			rows := []obj{}
+			for _, o := range k.t.rows {
+				if o.str("project_id") == q.tok.project.id && (q.param("name") == "" || q.param("name") == o.str("name")) {
+					rows = append(rows, o)
+				}
+			}
+			return ok(obj{k.path: rows, k.path + "_links": []any{}})
+		}))
+		c.handle("GET "+v2+"/lbaas/"+k.path+"/{id}", c.octavia(func(q *query) reply {
+			if o := k.t.get(q.path("id")); o != nil && o.str("project_id") == q.tok.project.id {
+				return ok(obj{k.key: o})
+			}
+			return octaviaError(404, k.what+" "+q.path("id")+" not found.")
+		}))
+	}
+	c.handle("GET "+v2+"/lbaas/pools/{id}/members", c.octavia(func(q *query) reply {
+		rows := []obj{}
+		for _, o := range q.lb.members.rows {
+			if o.str("pool_id") == q.path("id") {
+				rows = append(rows, o)
+			}
+		}
+		return ok(obj{"members": rows, "members_links": []any{}})
+	}))
+	c.handle("GET "+v2+"/lbaas/quotas/{project}", c.octavia(func(q *query) reply {
+		return ok(obj{"quota": obj{"load_balancer": q.quota(q.path("project"), "load_balancer", -1), "listener": -1, "member": -1, "pool": -1, "health_monitor": -1, "l7policy": -1, "l7rule": -1}})
+	}))
+}
+
+func (c *Cloud) barbicanRoutes() {
+	c.handle("GET "+barbicanAt+"/{$}", func(q *query) reply {
+		rep := ok(obj{"versions": obj{"values": []any{obj{"id": "v1", "status": "stable", "links": []any{obj{"rel": "self", "href": q.base() + barbicanAt + "/v1/"}}}}}})
+		rep.status = 300
+		return rep
+	})
+	c.handle("GET "+barbicanAt+"/v1/secrets", c.barbican(func(*query) reply { return ok(obj{"secrets": []any{}, "total": 0}) }))
+	c.handle("GET "+barbicanAt+"/v1/containers", c.barbican(func(*query) reply { return ok(obj{"containers": []any{}, "total": 0}) }))
+	c.handle("GET "+barbicanAt+"/v1/secrets/{id}", c.barbican(func(*query) reply {
+		return barbicanError(404, "Not Found", "Not Found. Provided secret id is invalid.")
+	}))
+}
