@@ -1,0 +1,255 @@
+package heat
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/template"
+
+	"sigs.k8s.io/yaml"
+
+	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/schema"
+	"jeroboam.io/jeroboam/templates"
+)
+
+// clusterType is what Magnum calls a cluster driver: what clusters of one
+// (server type, os_distro, COE) are made of. The next type is
+//
+//	a line in clusterTypes, below;
+//	a file of its own beside this one, such as docker_ubuntu.go, that says what
+//	  it carries out of a spec and what its nodes boot from;
+//	a folder templates/<name>/1 with root.yaml, node.yaml, user-data.yaml and
+//	  whatever user-data.yaml takes in;
+//	cases in testdata/golden, which pin it.
+//
+// The next revision of a type is the next folder and the next number; the one
+// before stays, because clusters stand on it.
+type clusterType struct {
+	name     string
+	revision int // the newest, which new clusters get
+
+	serverType, distro, coe string
+
+	// fields are the effective fields that it carries out, besides those that
+	// every type does (see required). What it has no use for is an objection,
+	// never ignored; idle says the same of fields that only others make useless.
+	fields []string
+	idle   func(s *schema.Spec) []diff.Objection
+
+	// userData are the values for user-data.yaml; read gives the other files of
+	// the revision's folder.
+	userData func(s *schema.Spec, read func(file string) (string, error)) (any, error)
+}
+
+// clusterTypes in plain sight.
+func clusterTypes() []clusterType { return []clusterType{dockerUbuntu()} }
+
+// required are the fields that every type carries out.
+func required() []string {
+	return []string{"coe", "serverType", "image", "nodeGroups/*/name", "nodeGroups/*/role", "nodeGroups/*/nodeCount", "nodeGroups/*/flavor"}
+}
+
+// typeNamed finds the type of a live cluster.
+func typeNamed(name string) (clusterType, error) {
+	for _, t := range clusterTypes() {
+		if t.name == name {
+			return t, nil
+		}
+	}
+	return clusterType{}, fmt.Errorf("cluster type %q is not known to this release", name)
+}
+
+// typeFor finds the type that a spec and its image ask for.
+func typeFor(s *schema.Spec, distro string) (clusterType, error) {
+	var known []string
+	for _, t := range clusterTypes() {
+		if t.serverType == s.ServerType && t.distro == distro && t.coe == s.COE {
+			return t, nil
+		}
+		known = append(known, fmt.Sprintf("%s (%s, %s, %s)", t.name, t.serverType, t.distro, t.coe))
+	}
+	return clusterType{}, fmt.Errorf("no cluster type for server type %s, image with os_distro %q and coe %s; there is %s",
+		s.ServerType, distro, s.COE, strings.Join(known, ", "))
+}
+
+// unsupported are the fields of a spec that the type has no use for.
+func (t clusterType) unsupported(s *schema.Spec) []string {
+	var bad []string
+	for _, f := range setFields(s) {
+		if !slices.Contains(required(), f) && !slices.Contains(t.fields, f) {
+			bad = append(bad, f)
+		}
+	}
+	return bad
+}
+
+// setFields are the effective fields of a spec that are not zero, groups' names
+// as "*", sorted.
+func setFields(s *schema.Spec) []string {
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(mustJSON(s)), &top); err != nil {
+		panic("heat: " + err.Error())
+	}
+	set := map[string]bool{}
+	for f := range top {
+		switch f {
+		case "nodeGroups":
+			for _, g := range s.Groups {
+				addGroupFields(set, g)
+			}
+		case "labels":
+			for k := range s.Labels {
+				set["labels/"+k] = true
+			}
+		default:
+			set[f] = true
+		}
+	}
+	fields := make([]string, 0, len(set))
+	for f := range set {
+		fields = append(fields, f)
+	}
+	slices.Sort(fields)
+	return fields
+}
+
+func addGroupFields(set map[string]bool, g schema.Group) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(mustJSON(g)), &fields); err != nil {
+		panic("heat: " + err.Error())
+	}
+	for f := range fields {
+		if f != "labels" {
+			set["nodeGroups/*/"+f] = true
+		}
+	}
+	for k := range g.Labels {
+		set["nodeGroups/*/labels/"+k] = true
+	}
+}
+
+// rootValues are what root.yaml is rendered with.
+type rootValues struct {
+	Key       schema.Key
+	StackName string
+	Spec      schema.Spec
+	Nodes     []node
+	Routed    bool // the cluster has a router of its own, which floating IPs need first
+}
+
+// root renders the root template as plain data, the form in which Heat stores
+// and returns it.
+func (t clusterType) root(revision int, v rootValues) (map[string]any, error) {
+	text, err := t.render(revision, "root.yaml", v)
+	if err != nil {
+		return nil, err
+	}
+	var root map[string]any
+	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
+		return nil, fmt.Errorf("root template of %s/%d: %w", t.name, revision, err)
+	}
+	return root, nil
+}
+
+// nodeValues are what node.yaml is rendered with.
+type nodeValues struct {
+	Boot             string // names this boot's wait handle and condition
+	Image, Flavor    string
+	Keypair          string
+	AvailabilityZone string
+	VolumeSize       int
+	Subnet           bool
+	UserData         string
+}
+
+// node renders the template of a group's nodes. The text names the wait handle
+// by boot, so another boot is another text.
+func (t clusterType) node(revision int, s *schema.Spec, g schema.Group, boot string) (string, error) {
+	userData, err := t.bootFrom(revision, s)
+	if err != nil {
+		return "", err
+	}
+	return t.render(revision, "node.yaml", nodeValues{
+		Boot: boot, Image: s.ImageOf(g), Flavor: g.Flavor, Keypair: s.Keypair,
+		AvailabilityZone: s.LabelsOf(g)["availability_zone"], VolumeSize: g.DockerVolumeSize,
+		Subnet: s.FixedNetwork == "" || s.FixedSubnet != "", UserData: userData,
+	})
+}
+
+// bootFrom renders the user data of a cluster's nodes.
+func (t clusterType) bootFrom(revision int, s *schema.Spec) (string, error) {
+	values, err := t.userData(s, func(file string) (string, error) { return t.read(revision, file) })
+	if err != nil {
+		return "", err
+	}
+	return t.render(revision, "user-data.yaml", values)
+}
+
+func (t clusterType) path(revision int, file string) string {
+	return fmt.Sprintf("%s/%d/%s", t.name, revision, file)
+}
+
+func (t clusterType) read(revision int, file string) (string, error) {
+	text, err := templates.FS.ReadFile(t.path(revision, file))
+	if err != nil {
+		return "", fmt.Errorf("cluster type %s has no revision %d in this release", t.name, revision)
+	}
+	return string(text), nil
+}
+
+func (t clusterType) render(revision int, file string, values any) (string, error) {
+	text, err := t.read(revision, file)
+	if err != nil {
+		return "", err
+	}
+	parsed, err := template.New(file).Option("missingkey=error").Funcs(template.FuncMap{
+		"json": inYAML, "quote": inYAML, "shell": shellQuote, "indent": indent,
+	}).Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", t.path(revision, file), err)
+	}
+	var b bytes.Buffer
+	if err := parsed.Execute(&b, values); err != nil {
+		return "", fmt.Errorf("%s: %w", t.path(revision, file), err)
+	}
+	return b.String(), nil
+}
+
+// inYAML is JSON that is YAML as well: of what JSON leaves as it is, YAML
+// refuses control characters and byte order marks.
+func inYAML(v any) string {
+	var b strings.Builder
+	for _, r := range mustJSON(v) {
+		if r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xfeff || r == 0xfffe || r == 0xffff {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// shellQuote is text as one word of a shell's, and of an EnvironmentFile.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+func indent(n int, s string) string {
+	pad := strings.Repeat(" ", n)
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	for i, l := range lines {
+		if l != "" {
+			lines[i] = pad + l
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// fileName names a node file by its content.
+func fileName(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "node-" + hex.EncodeToString(sum[:6]) + ".yaml"
+}

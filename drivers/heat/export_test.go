@@ -1,0 +1,66 @@
+package heat
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/drivers/internal/openstack"
+	"jeroboam.io/jeroboam/schema"
+)
+
+// OpenOn is Open with something between the driver and the network, and with
+// credentials from an environment of the test's.
+func OpenOn(ctx context.Context, o drivers.Options, getenv func(string) string, wire func(http.RoundTripper) http.RoundTripper) (drivers.Driver, error) {
+	return open(ctx, o, openstack.Settings{Cloud: o.Cloud, ReadOnly: o.ReadOnly, Log: o.Log, Getenv: getenv, Wire: wire})
+}
+
+// StackName and NodeName are the names that the driver gives.
+func StackName(owner string, k schema.Key) string { return stackName(owner, k) }
+
+// NodeName is the name of a node.
+func NodeName(owner string, k schema.Key, group string, number int) string {
+	return nodeName(owner, k, group, number)
+}
+
+// Texts are all that a new cluster's stack is made of: the create as it is
+// sent, root.yaml, user-data.yaml, and a node.yaml of each group by its name.
+func Texts(typ, owner string, c *schema.Cluster) (body []byte, texts map[string]string, err error) {
+	t, err := typeNamed(typ)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := layout{owner: owner, about: about{Cloud: c.Cloud, Name: c.Name, Instance: "golden", Type: typ, Revision: t.revision}}
+	l, err = l.next(diff.Step{Op: diff.Create, Cluster: c.Key, To: &c.Spec, Want: c, Operation: "golden"})
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := l.body()
+	if err != nil {
+		return nil, nil, err
+	}
+	b.Name, b.TimeoutMinutes = stackName(owner, c.Key), 30
+	texts = map[string]string{}
+	if texts["root.yaml"], err = t.render(t.revision, "root.yaml", l.values()); err != nil {
+		return nil, nil, err
+	}
+	if texts["user-data.yaml"], err = t.bootFrom(t.revision, &c.Spec); err != nil {
+		return nil, nil, err
+	}
+	for _, n := range l.nodes {
+		texts["node.yaml of "+n.Group] = l.files[n.File]
+	}
+	return []byte(mustJSON(b)), texts, nil
+}
+
+// Supported says whether a cluster type carries out, or every type does, an
+// effective field.
+func Supported(typ, field string) bool {
+	t, err := typeNamed(typ)
+	return err == nil && (slices.Contains(required(), field) || slices.Contains(t.fields, field))
+}
+
+// SetFields are the effective fields of a spec that are set.
+func SetFields(s *schema.Spec) []string { return setFields(s) }

@@ -1,0 +1,17 @@
+// Package templates holds what a cluster is made of: the HOT template of the
+// root stack, the HOT template of a node, and the files that a node boots
+// from. One folder per cluster type, in it one per revision of the type.
+//
+// A revision that clusters were built with is never edited, only followed by
+// the next one: a release of Jeroboam must not roll anybody's nodes. A golden
+// test of drivers/heat pins each.
+//
+// The files are text/template; which values they get is in drivers/heat.
+package templates
+
+import "embed"
+
+// FS has the files as <cluster type>/<revision>/<file>.
+//
+//go:embed docker_ubuntu
+var FS embed.FS
