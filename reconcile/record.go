@@ -1,0 +1,254 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/schema"
+)
+
+// Record is the Magnum-style representation of a cluster: Magnum's own
+// attribute names and statuses (magnum/api/controllers/v1/cluster.py), so that
+// those who read Magnum's output can read this. What Magnum does not have comes
+// last.
+type Record struct {
+	UUID              string            `json:"uuid,omitempty"`
+	Name              string            `json:"name"`
+	ClusterTemplateID string            `json:"cluster_template_id,omitempty"`
+	Status            string            `json:"status"`
+	StatusReason      string            `json:"status_reason,omitempty"`
+	StackID           string            `json:"stack_id,omitempty"`
+	ProjectID         string            `json:"project_id,omitempty"`
+	COE               string            `json:"coe,omitempty"`
+	APIAddress        string            `json:"api_address,omitempty"`
+	NodeCount         int               `json:"node_count"`
+	MasterCount       int               `json:"master_count"`
+	NodeAddresses     []string          `json:"node_addresses"`
+	MasterAddresses   []string          `json:"master_addresses"`
+	Keypair           string            `json:"keypair,omitempty"`
+	FlavorID          string            `json:"flavor_id,omitempty"`
+	MasterFlavorID    string            `json:"master_flavor_id,omitempty"`
+	DockerVolumeSize  int               `json:"docker_volume_size,omitempty"`
+	Labels            map[string]string `json:"labels,omitempty"`
+	FixedNetwork      string            `json:"fixed_network,omitempty"`
+	FixedSubnet       string            `json:"fixed_subnet,omitempty"`
+	FloatingIPEnabled bool              `json:"floating_ip_enabled"`
+	MasterLBEnabled   bool              `json:"master_lb_enabled"`
+	CreateTimeout     int               `json:"create_timeout,omitempty"`
+	Faults            map[string]string `json:"faults,omitempty"` // node group to reason
+	CreatedAt         string            `json:"created_at,omitempty"`
+	UpdatedAt         string            `json:"updated_at,omitempty"`
+	NodeGroups        []RecordGroup     `json:"node_groups,omitempty"`
+
+	Cloud              schema.CloudName `json:"cloud"`
+	ClusterType        string           `json:"cluster_type,omitempty"`
+	ImageID            string           `json:"image_id,omitempty"`
+	DeletionProtection bool             `json:"deletion_protection"`
+	Declared           string           `json:"declared,omitempty"` // file:line:column of the document
+	Pending            []string         `json:"pending,omitempty"`  // steps that the next runs take
+	Held               []string         `json:"held,omitempty"`
+	Drift              []string         `json:"drift,omitempty"`
+}
+
+// RecordGroup is a node group in Magnum's attributes (A.3 of its API).
+type RecordGroup struct {
+	Name         string       `json:"name"`
+	Role         string       `json:"role"`
+	NodeCount    int          `json:"node_count"`
+	MinNodeCount int          `json:"min_node_count,omitempty"`
+	MaxNodeCount int          `json:"max_node_count,omitempty"`
+	FlavorID     string       `json:"flavor_id"`
+	ImageID      string       `json:"image_id,omitempty"`
+	Nodes        []RecordNode `json:"nodes,omitempty"`
+}
+
+// RecordNode is one node.
+type RecordNode struct {
+	Name    string `json:"name"`
+	State   string `json:"state"`
+	Reason  string `json:"reason,omitempty"`
+	Address string `json:"address,omitempty"`
+	Server  string `json:"server,omitempty"`
+}
+
+// Key is the record's cluster.
+func (r Record) Key() schema.Key {
+	return schema.Key{Cloud: r.Cloud, Name: schema.ClusterName(r.Name)}
+}
+
+// Statuses that Magnum does not have, of clusters that do not exist.
+const (
+	statusUnknown  = "UNKNOWN"  // the cloud could not be read
+	statusDeclared = "DECLARED" // in Git, not yet in the cloud
+)
+
+// records are those of every cluster that is wanted or seen, in order.
+func records(l *look) []Record {
+	observed, wanted := byKey(append(l.lastSeen, l.have.Clusters...)), map[schema.Key]*schema.Cluster{}
+	keys := map[schema.Key]bool{}
+	for _, c := range l.fleet.Clusters {
+		wanted[c.Key], keys[c.Key] = c, true
+	}
+	for k, o := range observed {
+		if o.Owner != diff.Foreign && (o.Status != diff.DeleteComplete || wanted[k] != nil) {
+			keys[k] = true
+		}
+	}
+	steps := map[schema.Key][]diff.Step{}
+	for _, s := range l.report.Plan.Steps {
+		steps[s.Cluster] = append(steps[s.Cluster], s)
+	}
+	started := map[schema.Key]Result{}
+	for _, r := range l.report.Results {
+		started[r.Step.Cluster] = r
+	}
+	all := make([]Record, 0, len(keys))
+	for k := range keys {
+		o, seen := observed[k]
+		rec := Record{Name: string(k.Name), Cloud: k.Cloud, Status: statusDeclared, NodeAddresses: []string{}, MasterAddresses: []string{}}
+		rec.declared(wanted[k], l.memory.facts[k])
+		if seen && o.Owner != diff.Foreign {
+			rec.observed(o)
+			rec.ProjectID = l.places[k.Cloud].ProjectID
+		}
+		if reason, unknown := l.have.Unknown[k.Cloud]; unknown {
+			rec.Status, rec.StatusReason = statusUnknown, reason
+		}
+		rec.planned(steps[k], started[k])
+		rec.started(started[k])
+		all = append(all, rec)
+	}
+	slices.SortFunc(all, func(a, b Record) int { return a.Key().Compare(b.Key()) })
+	return all
+}
+
+// declared fills in what Git says. What Git no longer has is protected as it
+// was declared last.
+func (r *Record) declared(c *schema.Cluster, f Facts) {
+	if c == nil {
+		r.DeletionProtection = f.Protection != Unprotected
+		return
+	}
+	r.ClusterTemplateID, r.Declared = string(c.Template), c.Pos.String()
+	r.CreateTimeout, r.DeletionProtection = c.Policy.CreateTimeout, c.Policy.DeletionProtection
+	r.spec(&c.Spec)
+}
+
+// observed fills in what the cloud says. The attributes are those that were
+// last asked for: Magnum shows those of the stack as well.
+func (r *Record) observed(o diff.Observed) {
+	r.UUID, r.StackID = o.ID, o.ID
+	r.Status, r.StatusReason = string(o.Status), o.Reason
+	r.APIAddress, r.ClusterType = o.APIAddress, o.Type
+	r.CreatedAt, r.UpdatedAt = o.CreatedAt, o.UpdatedAt
+	if o.Spec != nil {
+		r.spec(o.Spec)
+	}
+	for _, n := range o.Nodes {
+		r.node(n)
+	}
+	for _, d := range o.Drift {
+		r.Drift = append(r.Drift, d.Field+": "+d.Detail)
+	}
+}
+
+func (r *Record) spec(s *schema.Spec) {
+	r.COE, r.ImageID, r.Keypair, r.Labels = s.COE, s.Image, s.Keypair, s.Labels
+	r.FixedNetwork, r.FixedSubnet = s.FixedNetwork, s.FixedSubnet
+	r.FloatingIPEnabled, r.MasterLBEnabled = s.FloatingIPEnabled, s.MasterLBEnabled
+	r.NodeCount, r.MasterCount = s.Nodes(false), s.Nodes(true)
+	r.NodeGroups = nil
+	for _, g := range s.Groups {
+		switch g.Name {
+		case schema.DefaultMaster:
+			r.MasterFlavorID = g.Flavor
+		case schema.DefaultWorker:
+			r.FlavorID, r.DockerVolumeSize = g.Flavor, g.DockerVolumeSize
+		}
+		r.NodeGroups = append(r.NodeGroups, RecordGroup{
+			Name: g.Name, Role: g.Role, NodeCount: g.NodeCount, MinNodeCount: g.MinNodeCount, MaxNodeCount: g.MaxNodeCount,
+			FlavorID: g.Flavor, ImageID: s.ImageOf(g),
+		})
+	}
+}
+
+func (r *Record) node(n diff.Node) {
+	for i := range r.NodeGroups {
+		g := &r.NodeGroups[i]
+		if g.Name != n.Group {
+			continue
+		}
+		g.Nodes = append(g.Nodes, RecordNode{Name: n.Name, State: string(n.State), Reason: n.Reason, Address: n.Address, Server: n.Server})
+		if n.Address != "" && g.Role == "master" {
+			r.MasterAddresses = append(r.MasterAddresses, n.Address)
+		} else if n.Address != "" {
+			r.NodeAddresses = append(r.NodeAddresses, n.Address)
+		}
+		if n.State == diff.NodeFailed || n.State == diff.NodeMissing {
+			r.fault(g.Name, n.Name+": "+n.Reason)
+		}
+	}
+}
+
+func (r *Record) fault(group, reason string) {
+	if r.Faults == nil {
+		r.Faults = map[string]string{}
+	}
+	if r.Faults[group] != "" {
+		reason = r.Faults[group] + "; " + reason
+	}
+	r.Faults[group] = reason
+}
+
+// planned shows what is still to come and what is held.
+func (r *Record) planned(steps []diff.Step, done Result) {
+	for _, s := range steps {
+		if done.Err == nil && s.Operation == done.Step.Operation && s.Held == nil {
+			continue
+		}
+		name := string(s.Op)
+		if s.Group != "" {
+			name += " " + s.Group
+		}
+		switch {
+		case s.Held != nil:
+			r.Held = append(r.Held, fmt.Sprintf("%s: %s: %s", name, s.Held.Guard, s.Held.Reason))
+		case s.Op == diff.Wait: // the status says it
+		case s.Total > 0:
+			r.Pending = append(r.Pending, fmt.Sprintf("%s %d/%d", name, s.Done, s.Total))
+		default:
+			r.Pending = append(r.Pending, name)
+		}
+	}
+}
+
+// started shows the status that Magnum shows when it has accepted a request,
+// without asking the cloud once more.
+func (r *Record) started(x Result) {
+	switch {
+	case x.Step.Op == "":
+	case x.Err != nil:
+		r.StatusReason = strings.TrimSpace(fmt.Sprintf("%s: %v", x.Step.Op, x.Err))
+	case x.Step.Op == diff.Create:
+		r.Status, r.StatusReason = string(diff.CreateInProgress), ""
+	case x.Step.Op == diff.Delete:
+		r.Status, r.StatusReason = string(diff.DeleteInProgress), ""
+	default:
+		r.Status, r.StatusReason = string(diff.UpdateInProgress), ""
+	}
+}
+
+func encodeRecords(records []Record) (map[schema.Key][]byte, error) {
+	m := make(map[schema.Key][]byte, len(records))
+	for _, r := range records {
+		b, err := json.Marshal(r)
+		if err != nil {
+			return nil, err
+		}
+		m[r.Key()] = b
+	}
+	return m, nil
+}

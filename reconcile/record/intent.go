@@ -1,0 +1,76 @@
+package record
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"jeroboam.io/jeroboam/reconcile"
+)
+
+// keepFinished is how many finished intents stay to be looked at.
+const keepFinished = 1000
+
+// Begin writes an intent. It is on disk when Begin returns nil, so that after a
+// crash the step is known to have perhaps happened. Begun again while it is
+// still open, it keeps the time of the first attempt.
+func (s *Store) Begin(ctx context.Context, i reconcile.Intent) error {
+	return s.write(ctx, "begin "+i.Operation, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `
+INSERT INTO intent (operation, cloud, name, op, id, version, spec, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (operation) DO UPDATE SET
+	cloud = excluded.cloud, name = excluded.name, op = excluded.op, id = excluded.id, version = excluded.version, spec = excluded.spec,
+	at = iif(outcome IS NULL, at, excluded.at), outcome = NULL, finished = NULL`,
+			i.Operation, i.Key.Cloud, i.Key.Name, i.Op, i.ID, i.Version, i.SpecHash, stamp(i.At))
+		return err
+	})
+}
+
+// Finish closes an intent with what became of the call: the caller's words.
+// Finishing what was never begun is an error.
+func (s *Store) Finish(ctx context.Context, operation, outcome string, at time.Time) error {
+	return s.write(ctx, "finish "+operation, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE intent SET outcome = ?, finished = ? WHERE operation = ?`,
+			outcome, stamp(at), operation)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return fmt.Errorf("no such intent (%w)", sql.ErrNoRows)
+		}
+		_, err = tx.ExecContext(ctx, `
+DELETE FROM intent WHERE rowid IN (
+	SELECT rowid FROM intent WHERE outcome IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT -1 OFFSET ?)`, keepFinished)
+		return err
+	})
+}
+
+// OpenIntents are those that were begun and not finished, oldest first.
+func (s *Store) OpenIntents(ctx context.Context) ([]reconcile.Intent, error) {
+	var open []reconcile.Intent
+	err := s.each(ctx, "read intents", func(r *sql.Rows) error {
+		var i reconcile.Intent
+		var at int64
+		err := r.Scan(&i.Operation, &i.Key.Cloud, &i.Key.Name, &i.Op, &i.ID, &i.Version, &i.SpecHash, &at)
+		i.At = moment(at)
+		open = append(open, i)
+		return err
+	}, `SELECT operation, cloud, name, op, id, version, spec, at FROM intent WHERE outcome IS NULL ORDER BY at, operation`)
+	return open, err
+}
+
+// stamp and moment store a time as nanoseconds since 1970; 0 is no time at all.
+func stamp(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func moment(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}

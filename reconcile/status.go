@@ -1,0 +1,359 @@
+package reconcile
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/schema"
+)
+
+// The files of the board: a record for each cluster, the counts and what
+// guards must not forget, and a page for people.
+const (
+	statusFolder = "status"
+	summaryFile  = "summary.json"
+	readmeFile   = "README.md"
+)
+
+// Guards are what guards must know even when the local store was lost.
+type Guards struct {
+	Head    Head                               `json:"head"`
+	Deletes []Deletion                         `json:"deletesLastDay,omitempty"`
+	Places  map[schema.CloudName]drivers.Place `json:"places,omitempty"`
+}
+
+// summary is summary.json. Nothing in it changes while nothing happens.
+type summary struct {
+	FormatVersion string                      `json:"formatVersion"`
+	Instance      string                      `json:"instance"`
+	Owner         string                      `json:"owner"`
+	Clusters      int                         `json:"clusters"`
+	ByStatus      map[string]int              `json:"byStatus"`
+	Held          int                         `json:"held"`
+	Drifted       int                         `json:"drifted"`
+	Unknown       map[schema.CloudName]string `json:"unknownClouds,omitempty"`
+	Guards        Guards                      `json:"guards"`
+}
+
+func (r *Reconciler) guards(ctx context.Context) (g Guards, err error) {
+	if g.Head, err = r.Store.Head(ctx); err != nil {
+		return g, err
+	}
+	if g.Deletes, err = r.Store.DeletesSince(ctx, r.Now().Add(-24*time.Hour)); err != nil {
+		return g, err
+	}
+	g.Places, err = r.Store.Places(ctx)
+	return g, err
+}
+
+// publish writes what differs from the board. A failure is kept in the report
+// and made good by the next run, which finds the difference again: status never
+// stands in the way of the work.
+func (r *Reconciler) publish(ctx context.Context, report *Report) error {
+	if r.Board == nil {
+		return nil
+	}
+	files, err := StatusFiles(r.Config, *report)
+	if err != nil {
+		return err
+	}
+	now := digests(files)
+	changed := map[string][]byte{}
+	for p, text := range files {
+		if r.published[p] != now[p] {
+			changed[p] = text
+		}
+	}
+	for p := range r.published {
+		if _, kept := files[p]; !kept && ours(p) {
+			changed[p] = nil
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	_, err = r.Board.WriteStatus(ctx, StatusCommit{
+		Changed: changed, All: func() map[string][]byte { return files }, Message: statusMessage(r.Config, *report), Time: r.Now(),
+	})
+	if err == nil {
+		r.published = now
+	}
+	return err
+}
+
+// ours says that a path of the board is one that we write.
+func ours(p string) bool {
+	return p == summaryFile || p == readmeFile || strings.HasPrefix(p, statusFolder+"/")
+}
+
+func digests(files map[string][]byte) map[string]string {
+	m := make(map[string]string, len(files))
+	for p, text := range files {
+		m[p] = schema.Digest(text)
+	}
+	return m
+}
+
+// StatusFiles renders a report as the files of the board.
+func StatusFiles(c schema.Config, report Report) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, rec := range report.Records {
+		text, err := yaml.Marshal(settledNodes(rec))
+		if err != nil {
+			return nil, fmt.Errorf("render status of %s: %w", rec.Key(), err)
+		}
+		files[statusPath(rec.Key())] = text
+	}
+	s, err := json.MarshalIndent(summaryOf(c, report), "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", summaryFile, err)
+	}
+	files[summaryFile] = append(s, '\n')
+	files[readmeFile] = readme(c, report)
+	return files, nil
+}
+
+// settledNodes leaves out nodes of a cluster in motion: an update visits each of
+// them for a moment, and every visit would be a commit.
+func settledNodes(r Record) Record {
+	if !strings.HasSuffix(r.Status, "_IN_PROGRESS") {
+		return r
+	}
+	r.NodeGroups, r.NodeAddresses, r.MasterAddresses = slices.Clone(r.NodeGroups), []string{}, []string{}
+	for i := range r.NodeGroups {
+		r.NodeGroups[i].Nodes = nil
+	}
+	return r
+}
+
+func statusPath(k schema.Key) string {
+	return path.Join(statusFolder, string(k.Cloud), string(k.Name)+".yaml")
+}
+
+func summaryOf(c schema.Config, report Report) summary {
+	s := summary{
+		FormatVersion: "1.0", Instance: c.Instance, Owner: c.Owner,
+		Clusters: len(report.Records), ByStatus: map[string]int{}, Guards: report.Guards,
+	}
+	for _, r := range report.Records {
+		s.ByStatus[r.Status]++
+		if len(r.Held) > 0 {
+			s.Held++
+		}
+		if len(r.Drift) > 0 {
+			s.Drifted++
+		}
+	}
+	for _, u := range report.Plan.Unknown {
+		if s.Unknown == nil {
+			s.Unknown = map[schema.CloudName]string{}
+		}
+		s.Unknown[u.Cloud] = u.Reason
+	}
+	return s
+}
+
+// summarize is what the history keeps of a run.
+func summarize(report Report) json.RawMessage {
+	counts := map[string]int{}
+	for _, s := range report.Plan.Steps {
+		if s.Held != nil {
+			counts["held"]++
+		} else {
+			counts[string(s.Op)]++
+		}
+	}
+	b, err := json.Marshal(map[string]any{
+		"steps": counts, "inSync": report.Plan.InSync, "failed": len(report.Failed()), "fingerprint": report.Plan.Fingerprint,
+	})
+	if err != nil {
+		panic("reconcile: " + err.Error())
+	}
+	return b
+}
+
+// maxRows of the page: a longer one is not shown by the forges.
+const maxRows = 500
+
+// readme is the page: what needs attention first.
+func readme(c schema.Config, report Report) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Clusters of %s\n\n", c.Instance)
+	fmt.Fprintf(&b, "%s. Written by Jeroboam; changes here are overwritten.\n\n", headline(report))
+	for _, u := range report.Plan.Unknown {
+		fmt.Fprintf(&b, "**Cloud %s is unknown**: %s\n\n", u.Cloud, cell(u.Reason))
+	}
+	if len(report.Records) == 0 {
+		return b.Bytes()
+	}
+	b.WriteString("| cluster | status | nodes | template | next | remarks |\n|--|--|--|--|--|--|\n")
+	rows := slices.Clone(report.Records)
+	slices.SortStableFunc(rows, func(x, y Record) int { return cmp.Compare(attention(y), attention(x)) })
+	for i, r := range rows {
+		if i == maxRows {
+			fmt.Fprintf(&b, "\n%d more are in `%s/`.\n", len(rows)-maxRows, statusFolder)
+			break
+		}
+		fmt.Fprintf(&b, "| [%s](%s) | %s | %d | %s | %s | %s |\n", r.Key(), statusPath(r.Key()), r.Status,
+			r.NodeCount+r.MasterCount, r.ClusterTemplateID, cell(strings.Join(r.Pending, ", ")), cell(remarks(r)))
+	}
+	return b.Bytes()
+}
+
+// attention ranks a record: trouble, then what is held or drifted, then what
+// moves, then the rest.
+func attention(r Record) int {
+	switch {
+	case strings.HasSuffix(r.Status, "_FAILED"), r.Status == statusUnknown, len(r.Faults) > 0:
+		return 3
+	case len(r.Held) > 0, len(r.Drift) > 0:
+		return 2
+	case strings.HasSuffix(r.Status, "_IN_PROGRESS"), len(r.Pending) > 0:
+		return 1
+	}
+	return 0
+}
+
+func remarks(r Record) string {
+	var parts []string
+	if strings.HasSuffix(r.Status, "_FAILED") || r.Status == statusUnknown {
+		parts = append(parts, r.StatusReason)
+	} else {
+		for _, group := range slices.Sorted(maps.Keys(r.Faults)) {
+			parts = append(parts, group+": "+r.Faults[group])
+		}
+	}
+	for _, h := range r.Held {
+		parts = append(parts, "held: "+h)
+	}
+	for _, d := range r.Drift {
+		parts = append(parts, "drift: "+d)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// cell makes text safe in a Markdown table.
+func cell(s string) string {
+	s = strings.NewReplacer("|", "\\|", "\n", " ", "\r", "", "<", "&lt;").Replace(s)
+	if r := []rune(s); len(r) > 300 {
+		s = string(r[:297]) + "..."
+	}
+	return s
+}
+
+// headline counts the clusters by how they are.
+func headline(report Report) string {
+	var complete, failed, moving, held, other int
+	for _, r := range report.Records {
+		switch {
+		case strings.HasSuffix(r.Status, "_COMPLETE"):
+			complete++
+		case strings.HasSuffix(r.Status, "_FAILED"):
+			failed++
+		case strings.HasSuffix(r.Status, "_IN_PROGRESS"):
+			moving++
+		default:
+			other++
+		}
+		if len(r.Held) > 0 {
+			held++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		word string
+	}{{complete, "complete"}, {moving, "in progress"}, {failed, "failed"}, {other, "unknown or not yet made"}, {held, "with held steps"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+		}
+	}
+	if len(parts) == 0 {
+		return "no clusters"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func statusMessage(c schema.Config, report Report) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "status: %s (config@%s)\n\n", headline(report), short(report.Snapshot.Commit))
+	for _, x := range report.Results {
+		outcome := "started"
+		if x.Err != nil {
+			outcome = "not started: " + x.Err.Error()
+		}
+		fmt.Fprintf(&b, "%s %s %s\n", x.Step.Op, x.Step.Cluster, outcome)
+	}
+	if len(report.Results) > 0 {
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "Jeroboam-Instance: %s\nJeroboam-Config-Commit: %s\nJeroboam-Run: %s\n", c.Instance, report.Snapshot.Commit, report.Run)
+	return b.String()
+}
+
+// restore takes from the board what a new or lost store does not have.
+func (m *memory) restore(files map[string][]byte, now time.Time) error {
+	text, ok := files[summaryFile]
+	if !ok {
+		return nil
+	}
+	var s summary
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("the board's %s, which guards need because the local store is new, cannot be read: %w", summaryFile, err)
+	}
+	m.head, m.restored = s.Guards.Head, true
+	for _, d := range s.Guards.Deletes {
+		if now.Sub(d.At) < 24*time.Hour {
+			m.deletes = append(m.deletes, d)
+		}
+	}
+	for cloud, p := range s.Guards.Places {
+		if _, known := m.places[cloud]; !known {
+			m.places[cloud] = p
+		}
+	}
+	records, err := RecordsOf(files)
+	if err != nil {
+		return fmt.Errorf("guards need it because the local store is new: %w", err)
+	}
+	for _, rec := range records {
+		if f := m.facts[rec.Key()]; f.Protection == Undeclared {
+			f.Protection, f.ProtectionCommit = Protected, s.Guards.Head.Commit
+			if !rec.DeletionProtection {
+				f.Protection = Unprotected
+			}
+			m.facts[rec.Key()] = f
+		}
+	}
+	return nil
+}
+
+// RecordsOf reads the records among the files of a board, in no order.
+func RecordsOf(files map[string][]byte) ([]Record, error) {
+	var records []Record
+	for p, text := range files {
+		if !strings.HasPrefix(p, statusFolder+"/") {
+			continue
+		}
+		var r Record
+		if err := yaml.Unmarshal(text, &r); err != nil {
+			return nil, fmt.Errorf("read the board's %s: %w", p, err)
+		}
+		if r.Name == "" {
+			return nil, fmt.Errorf("the board's %s is no record of a cluster", p)
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
