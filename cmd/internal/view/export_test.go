@@ -1,0 +1,16 @@
+package view
+
+import (
+	"io"
+	"time"
+)
+
+// Clean is what text goes through on its way to a terminal.
+func Clean(s string) string { return clean(s) }
+
+// NewLiveProgress shows as on a terminal of a size.
+func NewLiveProgress(w io.Writer, o Options, began time.Time, width, height int) *Progress {
+	p := NewProgress(w, o, began)
+	p.size = func() (int, int, bool) { return width, height, true }
+	return p
+}
