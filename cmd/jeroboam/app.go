@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"jeroboam.io/jeroboam/cmd/internal/view"
+	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/reconcile"
+	"jeroboam.io/jeroboam/reconcile/gitrepo"
+	"jeroboam.io/jeroboam/reconcile/record"
+	"jeroboam.io/jeroboam/schema"
+)
+
+// app is what the commands share.
+type app struct {
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+	drivers        drivers.Registry
+
+	configFile string
+	flags      schema.Config // what flags say; empty fields come from the file
+	statusOff  bool
+	output     string
+	logLevel   string
+	logJSON    bool
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "jeroboam",
+		Short: "Keeps OpenStack container clusters as a Git repository says",
+		Long: `Jeroboam keeps OpenStack container clusters as a Git repository says: it reads
+ClusterTemplate and Cluster documents, compares them with what runs, shows the
+difference as a plan, carries it out and commits the status back.
+
+` + exitHelp,
+		Example: `  jeroboam validate .                     # check the documents, no network
+  jeroboam plan .                         # what would change; only reads
+  jeroboam plan --offline --base main     # what a branch changes; no cloud
+  jeroboam apply --wait                   # do it and watch
+  jeroboam status`,
+		SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	f := root.PersistentFlags()
+	f.StringVarP(&a.configFile, "config", "c", "", "Config `file` (default jeroboam.yaml, if there is one)")
+	f.StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
+	f.StringVar(&a.logLevel, "log-level", "warn", "log `level`: debug, info, warn or error")
+	f.BoolVar(&a.logJSON, "log-json", false, "log as JSON")
+	root.AddCommand(a.validate(), a.plan(), a.apply(), a.status(), a.schema(), a.sim(), a.doctor(), a.version())
+	return root
+}
+
+// fleetFlags are those of commands that read the fleet from Git and a cloud.
+func (a *app) fleetFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&a.flags.Repository.URL, "repo", "", "repository `URL` or path (default the one around the working directory)")
+	f.StringVar(&a.flags.Repository.Branch, "branch", "", "`branch` to read (default the repository's HEAD)")
+	f.StringVar(&a.flags.Repository.Path, "path", "", "`folder` of the fleet in the repository")
+	f.StringVar(&a.flags.Instance, "instance", "", "`name` of this instance: its state and status branch (default \"default\")")
+	f.StringVar(&a.flags.Owner, "owner", "", "`name` written on every cluster as its owner (default the instance)")
+	f.StringVar(&a.flags.StateDir, "state-dir", "", "`folder` of the local store (default below $XDG_STATE_HOME)")
+	f.StringVar(&a.flags.Status.Branch, "status-branch", "", "`branch` to commit status to (default jeroboam-status/INSTANCE)")
+	f.BoolVar(&a.statusOff, "no-status", false, "do not read or commit status in Git")
+}
+
+func (a *app) checkFlags() error {
+	if a.output != "text" && a.output != "json" {
+		return fmt.Errorf("--output is %q: give text or json", a.output)
+	}
+	if _, err := zapcore.ParseLevel(a.logLevel); err != nil {
+		return fmt.Errorf("--log-level is %q: give debug, info, warn or error", a.logLevel)
+	}
+	return nil
+}
+
+func (a *app) json() bool { return a.output == "json" }
+
+// view are the options of everything that is printed for people.
+func (a *app) view() view.Options {
+	file, ok := a.stdout.(*os.File)
+	tty := ok && term.IsTerminal(int(file.Fd()))
+	return view.Options{Color: tty && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"}
+}
+
+// log writes to stderr; levels above the chosen one are dropped.
+func (a *app) log() *zap.Logger {
+	level, _ := zapcore.ParseLevel(a.logLevel) // checked by checkFlags
+	config := zap.NewDevelopmentEncoderConfig()
+	encoder := zapcore.NewConsoleEncoder(config)
+	if a.logJSON {
+		encoder = zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.stderr)), level))
+}
+
+// config is the Config document with the flags over it.
+func (a *app) config() (schema.Config, error) {
+	c, err := a.configDocument()
+	if err != nil {
+		return c, err
+	}
+	over := a.flags
+	for _, s := range []struct{ to, from *string }{
+		{&c.Repository.URL, &over.Repository.URL},
+		{&c.Repository.Branch, &over.Repository.Branch},
+		{&c.Repository.Path, &over.Repository.Path},
+		{&c.Instance, &over.Instance},
+		{&c.Owner, &over.Owner},
+		{&c.StateDir, &over.StateDir},
+		{&c.Status.Branch, &over.Status.Branch},
+	} {
+		if *s.from != "" {
+			*s.to = *s.from
+		}
+	}
+	c.Status.Disabled = c.Status.Disabled || a.statusOff
+	return a.configDefaults(c)
+}
+
+func (a *app) configDocument() (schema.Config, error) {
+	file := a.configFile
+	if file == "" {
+		file = "jeroboam.yaml"
+	}
+	text, err := os.ReadFile(file)
+	if a.configFile == "" && errors.Is(err, fs.ErrNotExist) {
+		return schema.Config{}, nil
+	}
+	if err != nil {
+		return schema.Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	c, err := schema.ParseConfig(file, text)
+	if err != nil {
+		return schema.Config{}, err
+	}
+	return *c, nil
+}
+
+func (a *app) configDefaults(c schema.Config) (schema.Config, error) {
+	if c.Instance == "" {
+		c.Instance = "default"
+	}
+	if c.Owner == "" {
+		c.Owner = c.Instance
+	}
+	if c.Status.Branch == "" {
+		c.Status.Branch = "jeroboam-status/" + c.Instance
+	}
+	if c.StateDir == "" {
+		base := a.getenv("XDG_STATE_HOME")
+		if base == "" {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return c, fmt.Errorf("find a folder for the local store: %w; give --state-dir", err)
+			}
+			base = filepath.Join(home, ".local", "state")
+		}
+		c.StateDir = filepath.Join(base, "jeroboam", c.Instance)
+	}
+	return c, nil
+}
+
+// repository opens the fleet's repository. Without one in the configuration it
+// is the one around the working directory.
+func (a *app) repository(c schema.Config) (*gitrepo.Repo, error) {
+	if c.Repository.URL == "" {
+		local, err := gitrepo.Local(".")
+		if err != nil {
+			return nil, fmt.Errorf("%w; give --repo, or repository.url in the Config", err)
+		}
+		c.Repository.URL = local.Root()
+	}
+	return gitrepo.Open(gitrepo.Options{
+		URL: c.Repository.URL, Branch: c.Repository.Branch, Path: c.Repository.Path,
+		StatusBranch: c.Status.Branch, Author: c.Status.Author,
+		Username: a.getenv("JEROBOAM_GIT_USERNAME"), Token: a.getenv("JEROBOAM_GIT_TOKEN"), Log: a.log(),
+	})
+}
+
+// reconciler over Git and a store. The store is the caller's to close.
+func (a *app) reconciler(c schema.Config, store *record.Store, source reconcile.Source, board reconcile.Board) *reconcile.Reconciler {
+	if c.Status.Disabled {
+		board = nil
+	}
+	return &reconcile.Reconciler{
+		Source: source, Board: board, Store: store, Drivers: a.drivers, Config: c, Log: a.log(), Now: a.now,
+		InspectEvery: 10 * time.Minute,
+	}
+}
+
+// closeStore keeps the first error.
+func closeStore(store *record.Store, err *error) {
+	if e := store.Close(); *err == nil {
+		*err = e
+	}
+}
+
+// fixed is a Source of one snapshot: a working tree.
+type fixed struct{ snapshot reconcile.Snapshot }
+
+func (f fixed) Fetch(context.Context, string) (reconcile.Snapshot, error) { return f.snapshot, nil }
