@@ -1,0 +1,115 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+FUZZTIME ?= 30s
+BENCH    ?= .#        which benchmarks
+BENCHED  ?= ./...#    of which packages
+VULNDB   ?=#          a copy of the vulnerability database, for machines without a network: file:///dir
+
+# What is tested against the real OpenStack of deploy/lab: tests with Lab in their name,
+# and the facts about Heat that the simulated cloud is built on.
+ACCEPTANCE     ?= ./drivers/... ./cmd/...
+ACCEPTANCE_RUN ?= Lab|Facts
+LAB_PROFILE    ?= all
+
+LAB     := deploy/lab
+LINT    := $(GO) tool -modfile=.ci/lint.mod golangci-lint
+TOOL    := $(GO) tool -modfile=.ci/tools.mod
+SCRIPTS := .ci/run $(LAB)/up $(LAB)/down $(LAB)/status $(LAB)/boot $(LAB)/env.sh $(wildcard $(LAB)/lib/*.sh) \
+	$(LAB)/verify/magnum $(LAB)/verify/services $(wildcard templates/*/*/*.sh)
+PYTHON  := $(LAB)/boot-sim $(wildcard $(LAB)/lib/*.py $(LAB)/pylib/*.py)
+
+CI := tidy build lint lint-scripts race script generated acceptance
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build test race script fuzz bench
+build: ## build the static binary bin/jeroboam
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o bin/jeroboam ./cmd/jeroboam
+
+test: ## run every test that needs Go alone
+	$(GO) test ./...
+
+race: ## the same with the race detector (needs gcc)
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+script: ## test the program as a program, uncached
+	$(GO) test -count=1 ./cmd/...
+
+fuzz: ## fuzz every fuzz test for FUZZTIME
+	@found=0; while IFS=: read -r file name; do \
+		found=1; echo "$$file: $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+	done < <(git grep -oE '^func Fuzz\w+' -- '*_test.go' | sed 's/func //'); \
+	[ $$found = 1 ] || { echo "no fuzz test found"; exit 1; }
+
+bench: ## run the benchmarks that match BENCH in BENCHED (the whole program: BENCHED=./cmd/jeroboam)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $(BENCHED)
+
+.PHONY: lint lint-scripts dead fmt fix generate vuln
+lint: ## lint the Go code, import arrows and formatting included
+	$(LINT) run ./...
+
+lint-scripts: ## check the shell and Python of deploy/lab and .ci (needs shellcheck)
+	@command -v shellcheck >/dev/null || { echo "shellcheck is missing: apt-get install shellcheck"; exit 1; }
+	shellcheck -x $(SCRIPTS)
+	/usr/bin/python3 -c 'import sys; [compile(open(f).read(), f, "exec") for f in sys.argv[1:]]' $(PYTHON)
+
+dead: ## list functions that nothing reaches, not even a test; fail when there is one
+	@found=$$($(TOOL) deadcode -test ./...); [ -z "$$found" ] || { echo "$$found"; exit 1; }
+
+fmt: ## format the Go code
+	$(LINT) fmt ./...
+
+fix: ## apply Go's modernisers
+	$(GO) fix ./...
+
+generate: ## write generated files anew
+	$(GO) generate ./...
+
+vuln: ## look for known vulnerabilities (VULNDB=file:///dir without a network)
+	$(TOOL) govulncheck $(if $(strip $(VULNDB)),-db $(strip $(VULNDB))) ./...
+
+.PHONY: lab-up lab-down lab-status lab-verify acceptance
+lab-up: ## bring up a real OpenStack on loopback (Debian 12, root; deploy/lab/README.md)
+	$(LAB)/up $(LAB_PROFILE)
+
+lab-down: ## stop it, keep its state (deploy/lab/down --purge removes that too)
+	$(LAB)/down
+
+lab-status: ## one line per service of the lab
+	$(LAB)/status
+
+lab-verify: lab-up ## check the lab itself: Magnum end to end, Cinder, Octavia and Barbican through Heat
+	$(LAB)/verify/services
+	$(LAB)/verify/magnum
+
+# No test found and a skipped test are failures: both would look like success.
+acceptance: lab-up ## run the tests that need the lab, starting it when it is down
+	@mkdir -p bin
+	@$(LAB)/boot status >/dev/null || { $(LAB)/boot start; trap '$(LAB)/boot stop' EXIT; }; \
+	. $(LAB)/env.sh demo; JEROBOAM_LAB=1 OS_CLIENT_CONFIG_FILE=$(CURDIR)/$(LAB)/clouds.yaml \
+		$(GO) test -count=1 -timeout 25m -parallel 8 -v -run '$(ACCEPTANCE_RUN)' $(ACCEPTANCE) 2>&1 | tee bin/acceptance.log; \
+	! grep -E '^ *--- SKIP' bin/acceptance.log || { echo "acceptance: the tests above were skipped"; exit 1; }; \
+	grep -q '^--- PASS' bin/acceptance.log || { echo "acceptance: no test of $(ACCEPTANCE) matches $(ACCEPTANCE_RUN)"; exit 1; }
+
+.PHONY: tidy generated ci
+tidy: ## fail when go.mod or go.sum is not what the code needs
+	$(GO) mod tidy -diff
+
+generated: ## fail when generating changes a file
+	@state() { git status --porcelain; git diff; }; before=$$(state); $(MAKE) --no-print-directory generate; \
+	[ "$$before" = "$$(state)" ] || { git status --short; echo "make generate changed files: commit what it writes"; exit 1; }
+
+ci: ## everything that must be green before a push, one timed line per stage
+	@for stage in $(CI); do \
+		echo "== $$stage"; t=$$SECONDS; \
+		$(MAKE) --no-print-directory $$stage || { echo "== $$stage FAILED after $$((SECONDS - t)) s"; exit 1; }; \
+		echo "== $$stage: $$((SECONDS - t)) s"; \
+	done; echo "== ci: ok, $$SECONDS s"
