@@ -16,3 +16,6 @@ func Current(ctx context.Context, db *sql.DB, steps []string) error { return cur
 func Equal(a, b *diff.Observed) bool                                { return equal(a, b) }
 func Pack(v any) string                                             { return string(pack(nil, reflect.ValueOf(v))) }
 func Unpack(packed string, to any) error                            { return unpack(packed, to) }
+
+// LockDescriptor is the descriptor that holds the lock.
+func (s *Store) LockDescriptor() int { return int(s.lock.Fd()) }

@@ -54,9 +54,11 @@ func acquire(path string) (*os.File, error) {
 	return f, nil
 }
 
-// release empties the file first, so that nobody reads us as its holder later.
+// release empties the file first, so that nobody reads us as its holder later,
+// and unlocks it by word: closing would leave it locked as long as a process that
+// is just being started shares the descriptor.
 func release(f *os.File) error {
-	return errors.Join(f.Truncate(0), f.Close())
+	return errors.Join(f.Truncate(0), syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
 func readHolder(f *os.File) Holder {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,6 +124,17 @@ func TestSecondWriterIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), " since 20") {
 		t.Fatalf("have %v, want %q and since when", err, want)
 	}
+	reopen(t, s, dir)
+}
+
+// A process that is being started has our descriptors for a moment.
+func TestClosedStoreIsFreeAlthoughAChildHoldsItsLock(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	child, err := syscall.Dup(s.LockDescriptor())
+	check(t, err)
+	defer syscall.Close(child)
 	reopen(t, s, dir)
 }
 
