@@ -52,6 +52,9 @@ func newMachine(t testing.TB) *machine {
 		if _, err := os.Stat(path); err != nil {
 			path = "/bin/" + tool
 		}
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("%s is not installed, and every Ubuntu image has it: the boot cannot be played here", tool)
+		}
 		if err := os.Symlink(path, filepath.Join(m.root, "bin", tool)); err != nil {
 			t.Fatal(err)
 		}
