@@ -12,9 +12,10 @@
 // accepts an update while another runs, so each write reads the stack first.
 //
 // Read layout.go for what a stack is made of, observe.go for how it is seen,
-// apply.go for how it is changed, identity.go for whose it is, check.go for
-// what is found out before anything is touched, clustertype.go for what is
-// different from one cluster type to the next. The templates themselves are in
+// apply.go for how it is changed, identity.go for whose it is, check.go and
+// catalogue.go for what is found out before anything is touched, clustertype.go
+// for what is different from one cluster type to the next. api.go is what is
+// asked of Heat, examine.go is for doctor. The templates themselves are in
 // package templates.
 package heat
 
