@@ -39,8 +39,9 @@ type Policy struct {
 // Objection is a reason why a wanted cluster, or one of its fields, cannot be
 // carried out.
 type Objection struct {
-	Field  string `json:"field"` // effective field path; empty: the whole cluster
-	Reason string `json:"reason"`
+	Code   schema.Code `json:"code,omitempty"` // JB2xxx
+	Field  string      `json:"field"`          // effective field path; empty: the whole cluster
+	Reason string      `json:"reason"`
 	// Unknown marks what could not be checked for lack of a role: it is shown
 	// and holds nothing.
 	Unknown bool `json:"unknown,omitempty"`

@@ -61,9 +61,10 @@ type Row struct {
 //	│           │ nodeGroups/*/dockerVolumeSize                             │
 //	│           │ labels/* nodeGroups/*/labels/*: versions, boot, unknown   │
 //	├───────────┼───────────────────────────────────────────────────────────┤
-//	│ immutable │ coe serverType externalNetwork fixedNetwork fixedSubnet   │
-//	│           │ networkDriver volumeDriver apiserverPort tlsDisabled      │
-//	│           │ masterLBEnabled nodeGroups/*/role                         │
+//	│ immutable │ coe serverType driver externalNetwork fixedNetwork        │
+//	│           │ fixedSubnet networkDriver volumeDriver apiserverPort      │
+//	│           │ tlsDisabled masterLBEnabled discoveryURL                  │
+//	│           │ nodeGroups/*/role                                         │
 //	│           │ nodeGroups/default-master/nodeCount                       │
 //	│           │ labels of address ranges, overlays and zones              │
 //	├───────────┼───────────────────────────────────────────────────────────┤
@@ -100,6 +101,7 @@ func newTable() *table {
 		spec: []column[spec]{
 			{Row{"coe", ClassImmutable, "a cluster is built for one orchestrator: a new cluster would start with the other"}, func(s *spec) any { return &s.COE }},
 			{Row{"serverType", ClassImmutable, "virtual and bare-metal nodes are built differently: a new cluster would be made of the other kind"}, func(s *spec) any { return &s.ServerType }},
+			{Row{"driver", ClassImmutable, "it says how everything is built: a new cluster would be of the other type"}, func(s *spec) any { return &s.Driver }},
 			{Row{"image", ClassUpgrade, ""}, func(s *spec) any { return &s.Image }},
 			{Row{"keypair", ClassUpgrade, ""}, func(s *spec) any { return &s.Keypair }},
 			{Row{"sshPublicKeys", ClassUpgrade, ""}, func(s *spec) any { return &s.SSHPublicKeys }},
@@ -114,6 +116,7 @@ func newTable() *table {
 			{Row{"httpsProxy", ClassUpgrade, ""}, func(s *spec) any { return &s.HTTPSProxy }},
 			{Row{"noProxy", ClassUpgrade, ""}, func(s *spec) any { return &s.NoProxy }},
 			{Row{"apiserverPort", ClassImmutable, "load balancer, nodes and every kubeconfig hold it: a new cluster would listen on the other port"}, func(s *spec) any { return &s.APIServerPort }},
+			{Row{"discoveryURL", ClassImmutable, "etcd found its members with it when they first met: a new cluster would meet at the other"}, func(s *spec) any { return &s.DiscoveryURL }},
 			{Row{"tlsDisabled", ClassImmutable, "certificates are made with the cluster: a new cluster would start the other way"}, func(s *spec) any { return &s.TLSDisabled }},
 			{Row{"registryEnabled", ClassUpgrade, ""}, func(s *spec) any { return &s.RegistryEnabled }},
 			{Row{"insecureRegistry", ClassUpgrade, ""}, func(s *spec) any { return &s.InsecureRegistry }},

@@ -106,7 +106,10 @@ type look struct {
 
 // look fetches, loads, observes and decides.
 func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
-	r.once.Do(func() { r.loader, r.clouds = schema.NewLoader(), map[access]drivers.Driver{} })
+	r.once.Do(func() {
+		r.loader, r.clouds = schema.NewLoader(), map[access]drivers.Driver{}
+		r.loader.Config = &r.Config
+	})
 	l := &look{report: Report{Run: runID(), StartedAt: r.Now()}}
 	var err error
 	if l.memory, err = r.remember(ctx, readOnly); err != nil {

@@ -44,6 +44,9 @@ func (f *field) acceptsObject(n *yaml.Node) bool {
 		}
 		sub := f.props[key]
 		if sub == nil {
+			sub = f.known[key]
+		}
+		if sub == nil {
 			sub = f.values
 		}
 		if sub == nil || !sub.accepts(value) {
@@ -82,9 +85,9 @@ func (f *field) acceptsText(s string) bool {
 }
 
 func (f *field) acceptsNumber(n *yaml.Node) bool {
-	if f.kinds&kNumber != 0 {
-		return true // only labels, which have no bounds
-	}
 	i, ok := integer(n)
+	if f.kinds&kNumber != 0 && !ok {
+		return true // only labels, where what may have a fraction has no bounds
+	}
 	return ok && (f.Minimum == nil || i >= *f.Minimum) && (f.Maximum == nil || i <= *f.Maximum)
 }

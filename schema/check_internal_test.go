@@ -77,12 +77,18 @@ func TestAccepts(t *testing.T) {
 	var walk func(f *field, s *jsonschema.Schema)
 	walk = func(f *field, s *jsonschema.Schema) {
 		fields++
+		if s.Ref != nil {
+			s = s.Ref
+		}
 		for _, v := range values {
 			if got, err := f.accepts(v), s.Validate(plain(v)); got != (err == nil) {
 				t.Errorf("%s: accepts is %v, the library says %v, of %s", f.path, got, err, found(v))
 			}
 		}
 		for name, sub := range f.props {
+			walk(sub, s.Properties[name])
+		}
+		for name, sub := range f.known {
 			walk(sub, s.Properties[name])
 		}
 		if f.items != nil {

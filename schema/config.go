@@ -38,6 +38,10 @@ type StatusConfig struct {
 type CloudConfig struct {
 	Driver string `json:"driver,omitempty"` // heat (default) or magnum
 
+	// Labels that a Magnum driver of this cloud knows and the catalogue does
+	// not: drivers come from elsewhere too.
+	Labels []string `json:"labels,omitempty"`
+
 	// ApplicationCredentialTrusts says that this cloud's Keystone lets an
 	// application credential create the trust that Heat needs. Current
 	// Keystones refuse it by default, which Heat shows only as an internal
@@ -81,17 +85,17 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 		p := placed{d, path}
 		switch {
 		case d.config == nil:
-			c.problems = append(c.problems, Problemf(p.start(), "expected a Config document only"))
+			c.problems = append(c.problems, Problemf(p.start(), CodeKind, "expected a Config document only"))
 		case config != nil:
-			c.problems = append(c.problems, Problemf(p.start(), "another Config is in %s", config.Pos))
+			c.problems = append(c.problems, Problemf(p.start(), CodeDuplicate, "another Config is in %s", config.Pos))
 		default:
 			config = p.effectiveConfig()
 		}
 	}
-	if config == nil && len(c.problems) == 0 {
-		c.problems = append(c.problems, Problemf(Pos{File: path}, "expected a Config document, found none"))
+	if config == nil && !c.problems.Errors() {
+		c.problems = append(c.problems, Problemf(Pos{File: path}, CodeKind, "expected a Config document, found none"))
 	}
-	if len(c.problems) > 0 {
+	if c.problems.Errors() {
 		c.problems.Sort()
 		return nil, c.problems
 	}

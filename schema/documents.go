@@ -23,6 +23,7 @@ type templateDoc struct {
 
 type templateSpec struct {
 	COE                 string            `json:"coe"`
+	Driver              string            `json:"driver"`
 	Image               string            `json:"image"`
 	Flavor              string            `json:"flavor"`
 	MasterFlavor        string            `json:"masterFlavor"`
@@ -75,6 +76,7 @@ type clusterSpec struct {
 	FloatingIPEnabled  *bool             `json:"floatingIPEnabled"`
 	MasterLBEnabled    *bool             `json:"masterLBEnabled"`
 	CreateTimeout      *int              `json:"createTimeout"`
+	DiscoveryURL       string            `json:"discoveryURL"`
 	MaxBatchSize       int               `json:"maxBatchSize"`
 	NodesToRemove      []string          `json:"nodesToRemove"`
 	NodeGroups         []groupSpec       `json:"nodeGroups"`

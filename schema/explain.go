@@ -99,6 +99,9 @@ func (k *kind) find(root *yaml.Node, parts []string) spot {
 			}
 			next.key, next.value = s.value.Content[i], s.value.Content[i+1]
 			if next.field = s.field.props[part]; next.field == nil {
+				next.field = s.field.known[part]
+			}
+			if next.field == nil {
 				next.field = s.field.values
 			}
 		case yaml.SequenceNode:
@@ -133,12 +136,12 @@ func (k *kind) translate(root *yaml.Node, ve *jsonschema.ValidationError) Proble
 	case "required":
 		return missingFields(s)
 	}
-	message, hint := s.describe(keyword)
-	return Problems{s.problem(s.value, message, hint)}
+	code, message, hint := s.describe(keyword)
+	return Problems{s.problem(code, s.value, message, hint)}
 }
 
-func (s spot) problem(at *yaml.Node, message, hint string) Problem {
-	return Problem{Pos: Pos{Line: at.Line, Column: at.Column}, Pointer: s.pointer, Message: message, Hint: hint}
+func (s spot) problem(code Code, at *yaml.Node, message, hint string) Problem {
+	return Problem{Code: code, Pos: Pos{Line: at.Line, Column: at.Column}, Pointer: s.pointer, Message: message, Hint: hint}
 }
 
 func (k *kind) unknownFields(s spot) Problems {
@@ -148,7 +151,7 @@ func (k *kind) unknownFields(s spot) Problems {
 		if s.field.props[key.Value] != nil {
 			continue
 		}
-		p := s.problem(key, fmt.Sprintf("unknown field %q", short(key.Value)), k.unknownHint(s.field, key.Value))
+		p := s.problem(CodeUnknownField, key, fmt.Sprintf("unknown field %q", short(key.Value)), k.unknownHint(s.field, key.Value))
 		p.Pointer += "/" + escape(key.Value)
 		ps = append(ps, p)
 	}
@@ -187,37 +190,37 @@ func missingFields(s spot) Problems {
 		if len(f.Enum) > 1 {
 			hint = "add one of " + strings.Join(f.Enum, ", ")
 		}
-		ps = append(ps, s.problem(s.value, fmt.Sprintf("%q is missing", name), hint))
+		ps = append(ps, s.problem(CodeMissingField, s.value, fmt.Sprintf("%q is missing", name), hint))
 	}
 	return ps
 }
 
 // describe tells how a value breaks a keyword of its field.
-func (s spot) describe(keyword string) (message, hint string) {
+func (s spot) describe(keyword string) (code Code, message, hint string) {
 	v, f := s.value, s.field
 	switch keyword {
 	case "type":
-		return fmt.Sprintf("expected %s, found %s", f.kinds, found(v)), typeHint(f, v)
+		return CodeType, fmt.Sprintf("expected %s, found %s", f.kinds, found(v)), typeHint(f, v)
 	case "enum":
-		return fmt.Sprintf("expected one of %s, found %s", strings.Join(f.Enum, ", "), found(v)), didYouMean(v.Value, f.Enum)
+		return CodeNotAllowed, fmt.Sprintf("expected one of %s, found %s", strings.Join(f.Enum, ", "), found(v)), didYouMean(v.Value, f.Enum)
 	case "pattern":
-		return fmt.Sprintf("expected %s, found %s", f.Expected, found(v)), ""
+		return CodeForm, fmt.Sprintf("expected %s, found %s", f.Expected, found(v)), ""
 	case "minLength":
-		return "the text is empty", ""
+		return CodeRange, "the text is empty", ""
 	case "maxLength":
-		return fmt.Sprintf("the text has %d characters, at most %d are allowed", len([]rune(v.Value)), *f.MaxLength), ""
+		return CodeRange, fmt.Sprintf("the text has %d characters, at most %d are allowed", len([]rune(v.Value)), *f.MaxLength), ""
 	case "minimum":
-		return fmt.Sprintf("expected at least %d, found %s", *f.Minimum, found(v)), ""
+		return CodeRange, fmt.Sprintf("expected at least %d, found %s", *f.Minimum, found(v)), ""
 	case "maximum":
-		return fmt.Sprintf("expected at most %d, found %s", *f.Maximum, found(v)), ""
+		return CodeRange, fmt.Sprintf("expected at most %d, found %s", *f.Maximum, found(v)), ""
 	case "minItems":
-		return fmt.Sprintf("the list has %d entries, at least %d are needed", len(v.Content), *f.MinItems), ""
+		return CodeListSize, fmt.Sprintf("the list has %d entries, at least %d are needed", len(v.Content), *f.MinItems), ""
 	case "maxItems":
-		return fmt.Sprintf("the list has %d entries, at most %d are allowed", len(v.Content), *f.MaxItems), ""
+		return CodeListSize, fmt.Sprintf("the list has %d entries, at most %d are allowed", len(v.Content), *f.MaxItems), ""
 	case "uniqueItems":
-		return "the list has the same entry twice", "keep one of the two"
+		return CodeListSize, "the list has the same entry twice", "keep one of the two"
 	}
-	return "does not fit the schema (" + keyword + ")", ""
+	return CodeForm, "does not fit the schema (" + keyword + ")", ""
 }
 
 // typeHint says what to do about the mistakes that YAML makes easy.

@@ -35,7 +35,8 @@ func JSONSchema(kind string) ([]byte, error) {
 	if !slices.Contains(Kinds(), kind) {
 		return nil, fmt.Errorf("no kind %q: one of %s", kind, strings.Join(Kinds(), ", "))
 	}
-	return schemaFiles.ReadFile(kind + ".json")
+	file, err := schemaFiles.ReadFile(kind + ".json")
+	return withLabels(file), err
 }
 
 // Fields lists the path of every property of a kind that holds a value, in
@@ -56,6 +57,7 @@ func Fields(kind string) []string {
 type kind struct {
 	name      string
 	root      *field
+	defs      map[string]*property
 	effective map[string]string         // see Effective
 	strict    func() *jsonschema.Schema // compiled when first asked for: only mistakes need it
 }
@@ -99,6 +101,7 @@ func (k *kind) compile(doc reflect.Type) error {
 	if err := dec.Decode(&p); err != nil {
 		return err
 	}
+	k.defs = p.Defs
 	k.root, err = k.field(&p, "", doc)
 	return err
 }
@@ -113,6 +116,9 @@ type property struct {
 	Expected    string  `json:"x-expected"` // pattern in words
 	Type        oneType `json:"type"`
 	Default     any     `json:"default"`
+
+	Ref  string               `json:"$ref"` // to one of the definitions; what stands beside it are notes
+	Defs map[string]*property `json:"$defs"`
 
 	Properties    map[string]*property `json:"properties"`
 	Additional    *additional          `json:"additionalProperties"`
@@ -177,6 +183,7 @@ type field struct {
 	names   []string          // the keys of props, sorted
 	index   []int             // of the Go struct's field, below the parent's
 	values  *field            // of an object with free keys
+	known   map[string]*field // free keys of which more is known: labels of the catalogue
 	keys    *field            // what these keys must be
 	items   *field
 	pattern *regexp.Regexp
@@ -184,6 +191,13 @@ type field struct {
 
 // field compiles a property and those below it.
 func (k *kind) field(p *property, path string, t reflect.Type) (*field, error) {
+	if p.Ref != "" {
+		def, ok := k.defs[strings.TrimPrefix(p.Ref, "#/$defs/")]
+		if !ok {
+			return nil, fmt.Errorf("%s refers to %s, which is not there", path, p.Ref)
+		}
+		p = def
+	}
 	f := &field{path: path, effective: k.effective[path], property: *p, kinds: kinds(p.Type)}
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -201,6 +215,12 @@ func (k *kind) field(p *property, path string, t reflect.Type) (*field, error) {
 		f.items, err = k.field(p.Items, join(path, "*"), t.Elem())
 	case p.Additional != nil && p.Additional.values != nil && t.Kind() == reflect.Map:
 		f.values, err = k.field(p.Additional.values, join(path, "*"), t.Elem())
+		f.known = make(map[string]*field, len(p.Properties))
+		for key, of := range p.Properties {
+			if err == nil {
+				f.known[key], err = k.field(of, join(path, "*"), t.Elem())
+			}
+		}
 	case p.Properties != nil && t.Kind() == reflect.Struct:
 		err = k.bind(f, t)
 	case t.Kind() == reflect.String && f.kinds&kString != 0:

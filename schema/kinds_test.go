@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,12 @@ func eachProperty(t *testing.T, kind string, visit func(path string, p map[strin
 	}
 	var walk func(path string, p map[string]any)
 	walk = func(path string, p map[string]any) {
+		if ref, ok := p["$ref"].(string); ok {
+			def := maps.Clone(root["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any))
+			delete(def, "properties") // keys of which more is known are no fields
+			maps.Copy(def, p)
+			p = def
+		}
 		if path != "" {
 			visit(path, p)
 		}
@@ -147,7 +154,7 @@ func TestEffectiveFieldsExist(t *testing.T) {
 			Keypair: "x", SSHPublicKeys: []string{"x"}, ExternalNetwork: "x", FixedNetwork: "x", FixedSubnet: "x",
 			DNSNameservers: []string{"x"}, NetworkDriver: "x", VolumeDriver: "x", DockerStorageDriver: "x", HTTPProxy: "x",
 			HTTPSProxy: "x", NoProxy: "x", APIServerPort: 1, TLSDisabled: true, RegistryEnabled: true, InsecureRegistry: "x",
-			MasterLBEnabled: true, FloatingIPEnabled: true, Labels: map[string]string{"x": "x"},
+			MasterLBEnabled: true, FloatingIPEnabled: true, Driver: "x", DiscoveryURL: "x", Labels: map[string]string{"x": "x"},
 			Groups: []schema.Group{{
 				Name: "x", MinNodeCount: 1, MaxNodeCount: 1, Image: "x", DockerVolumeSize: 1, Labels: map[string]string{},
 				NodeLabels: map[string]string{"x": "x"}, NodeTaints: []schema.Taint{{}},

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -55,7 +56,7 @@ func Dir(fsys fs.FS, prefix string) ([]File, error) {
 func fileOf(fsys fs.FS, name, printed string, d fs.DirEntry) File {
 	return File{Path: printed, Read: func() ([]byte, error) {
 		if !d.Type().IsRegular() {
-			p := Problemf(Pos{File: printed}, "not a regular file (%s), which is not followed", d.Type())
+			p := Problemf(Pos{File: printed}, CodeNotRegular, "not a regular file (%s), which is not followed", d.Type())
 			p.Hint = "put the file itself there"
 			return nil, Problems{p}
 		}
@@ -69,7 +70,7 @@ func fileOf(fsys fs.FS, name, printed string, d fs.DirEntry) File {
 }
 
 func tooLarge(file string, size int64) Problem {
-	return Problemf(Pos{File: file}, "the file has %d bytes, at most %d are read", size, MaxFileSize)
+	return Problemf(Pos{File: file}, CodeTooLarge, "the file has %d bytes, at most %d are read", size, MaxFileSize)
 }
 
 func isYAML(name string) bool {
@@ -81,6 +82,10 @@ func isYAML(name string) bool {
 // the files of the last one, so that a fleet in which little changed costs
 // little.
 type Loader struct {
+	// Config is the program's configuration. What it says of a cloud wins over
+	// the Config document of the fleet; nil if there is none.
+	Config *Config
+
 	cache map[string]*content // by File.Hash
 }
 
@@ -97,14 +102,15 @@ type content struct {
 // Load reads, checks and resolves a fleet. Files that are not YAML are left
 // out, and so are empty documents; every other document must be one of ours.
 //
-// The error is Problems, which are all that is wrong with all files, or the
-// error of a Read with the file's path. Then there is no fleet.
+// The error is Problems, which are all that is wrong with all files, warnings
+// included, or the error of a Read with the file's path. Then there is no
+// fleet. Without an error the warnings are the fleet's.
 func (l *Loader) Load(files []File) (*Fleet, error) {
 	contents, err := l.contents(files)
 	if err != nil {
 		return nil, err
 	}
-	r := newResolver(len(files))
+	r := newResolver(len(files), l.Config)
 	for i, c := range contents {
 		if c == nil {
 			continue
@@ -120,10 +126,13 @@ func (l *Loader) Load(files []File) (*Fleet, error) {
 		r.lost = r.lost || c.lost
 	}
 	fleet := r.resolve()
-	if len(r.problems) > 0 {
-		r.problems.Sort()
+	r.problems.Sort()
+	// Clusters of one template say the same of it.
+	r.problems = slices.Compact(r.problems)
+	if r.problems.Errors() {
 		return nil, r.problems
 	}
+	fleet.Warnings = r.problems
 	return fleet, nil
 }
 
@@ -214,30 +223,30 @@ func (p *parser) parse(data []byte) *content {
 
 // kindOf finds out whether a document is one of ours, and which.
 func (p *parser) kindOf(root *yaml.Node) (*kind, Problems) {
-	report := func(at *yaml.Node, pointer, hint, format string, args ...any) (*kind, Problems) {
-		pr := Problemf(Pos{Line: at.Line, Column: at.Column}, format, args...)
+	report := func(at *yaml.Node, code Code, pointer, hint, format string, args ...any) (*kind, Problems) {
+		pr := Problemf(Pos{Line: at.Line, Column: at.Column}, code, format, args...)
 		pr.Pointer, pr.Hint = pointer, hint
 		return nil, Problems{pr}
 	}
 	const elsewhere = "if the file is no part of the fleet, let path name the folder that is"
 	if root.Kind != yaml.MappingNode {
-		return report(root, "", elsewhere, "expected a document with apiVersion and kind, found %s", found(root))
+		return report(root, CodeForeign, "", elsewhere, "expected a document with apiVersion and kind, found %s", found(root))
 	}
 	version, name := child(root, "apiVersion"), child(root, "kind")
 	switch {
 	case version == nil:
-		return report(root, "", elsewhere, `"apiVersion" is missing: expected %s`, APIVersion)
+		return report(root, CodeForeign, "", elsewhere, `"apiVersion" is missing: expected %s`, APIVersion)
 	case version.Value != APIVersion && strings.HasPrefix(version.Value, "jeroboam.io/"):
-		return report(version, "/apiVersion", "", "expected %s, found %s", APIVersion, found(version))
+		return report(version, CodeForeign, "/apiVersion", "", "expected %s, found %s", APIVersion, found(version))
 	case version.Value != APIVersion:
-		return report(version, "/apiVersion", elsewhere, "expected %s, found %s", APIVersion, found(version))
+		return report(version, CodeForeign, "/apiVersion", elsewhere, "expected %s, found %s", APIVersion, found(version))
 	case name == nil:
-		return report(root, "", "", `"kind" is missing: expected one of %s`, strings.Join(Kinds(), ", "))
+		return report(root, CodeKind, "", "", `"kind" is missing: expected one of %s`, strings.Join(Kinds(), ", "))
 	}
 	if k, ok := p.kinds[name.Value]; ok {
 		return k, nil
 	}
-	return report(name, "/kind", didYouMean(name.Value, Kinds()),
+	return report(name, CodeKind, "/kind", didYouMean(name.Value, Kinds()),
 		"expected one of %s, found %s", strings.Join(Kinds(), ", "), found(name))
 }
 
@@ -264,6 +273,6 @@ func (p *parser) document(k *kind, root *yaml.Node) (*document, Problems) {
 		d.marks = p.decoder.document(k.root, root, d.config)
 		check.config(&d.config.Spec)
 	}
-	d.broken = len(check.problems) > 0
+	d.broken = check.problems.Errors()
 	return d, check.problems
 }

@@ -272,10 +272,10 @@ func TestParseConfig(t *testing.T) {
 	}{
 		"least":        {head, ""},
 		"empty spec":   {head + "spec: {}\n", ""},
-		"nothing":      {"# nothing\n", "jeroboam.yaml: expected a Config document, found none"},
-		"two":          {head + "---\n" + head, "jeroboam.yaml:4:1: another Config is in jeroboam.yaml:1:1"},
-		"a cluster":    {head + "---\n" + clusterText, "jeroboam.yaml:4:1: expected a Config document only"},
-		"wrong":        {head + "spec: {instances: x}\n", `jeroboam.yaml:3:8: /spec/instances: unknown field "instances"; did you mean "instance"?`},
+		"nothing":      {"# nothing\n", "jeroboam.yaml: error JB1102: expected a Config document, found none"},
+		"two":          {head + "---\n" + head, "jeroboam.yaml:4:1: error JB1111: another Config is in jeroboam.yaml:1:1"},
+		"a cluster":    {head + "---\n" + clusterText, "jeroboam.yaml:4:1: error JB1102: expected a Config document only"},
+		"wrong":        {head + "spec: {instances: x}\n", `jeroboam.yaml:3:8: error JB1103: /spec/instances: unknown field "instances"; did you mean "instance"?`},
 		"not YAML":     {head + "spec: {\n", "not valid YAML"},
 		"with problem": {head + "spec: {repository: {url: 'https://u:p@x/y'}}\n", "user and password do not belong"},
 	} {

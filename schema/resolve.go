@@ -18,10 +18,23 @@ type document struct {
 	marks        []mark
 	broken       bool // it has problems: its name and references may still be used
 
-	// The cluster of the last Load and what it was resolved from, so that a
-	// Load of an unchanged document only compares.
+	// The cluster of the last Load, what is doubtful about it and what it was
+	// resolved from, so that a Load of an unchanged document only compares.
 	resolved *Cluster
-	from     [2]placed
+	warnings Problems
+	from     sources
+}
+
+// sources are all that a cluster is resolved from.
+type sources struct {
+	cluster, template placed
+	play              play
+}
+
+// play is what the configuration says of a cloud that matters to documents.
+type play struct {
+	driver string // "heat" or "magnum"
+	labels string // known beyond the catalogue, each between spaces
 }
 
 // placed is a document in a file.
@@ -55,10 +68,14 @@ type resolver struct {
 	fleet     Fleet
 	problems  Problems
 	known     map[Pos]bool // where problems of single documents are
+	config    *Config      // the program's; nil if there is none
+	plays     map[CloudName]play
 }
 
-func newResolver(size int) *resolver {
+func newResolver(size int, config *Config) *resolver {
 	return &resolver{
+		config:    config,
+		plays:     map[CloudName]play{},
 		docs:      make([]placed, 0, size),
 		templates: map[TemplateName]placed{},
 		clusters:  make(map[Key]placed, size),
@@ -67,11 +84,11 @@ func newResolver(size int) *resolver {
 
 // report notes a problem, but where a document is wrong in itself it says no
 // more: that is what to mend first.
-func (r *resolver) report(pos Pos, pointer, hint, format string, args ...any) {
+func (r *resolver) report(pos Pos, code Code, pointer, hint, format string, args ...any) {
 	if r.known[pos] {
 		return
 	}
-	p := Problemf(pos, format, args...)
+	p := Problemf(pos, code, format, args...)
 	p.Pointer, p.Hint = pointer, hint
 	r.problems = append(r.problems, p)
 }
@@ -80,7 +97,9 @@ func (r *resolver) report(pos Pos, pointer, hint, format string, args ...any) {
 func (r *resolver) resolve() *Fleet {
 	r.known = make(map[Pos]bool, len(r.problems))
 	for _, p := range r.problems {
-		r.known[p.Pos] = true
+		if p.Severity() == Error {
+			r.known[p.Pos] = true
+		}
 	}
 	var config placed
 	for _, d := range r.docs {
@@ -90,7 +109,7 @@ func (r *resolver) resolve() *Fleet {
 		case d.cluster != nil:
 			r.addCluster(d)
 		case config.document != nil:
-			r.report(d.start(), "", "a fleet has one", "another Config is in %s", config.start())
+			r.report(d.start(), CodeDuplicate, "", "a fleet has one", "another Config is in %s", config.start())
 		default:
 			config = d
 			r.fleet.Config = config.effectiveConfig()
@@ -138,8 +157,8 @@ func (r *resolver) addCluster(d placed) {
 
 // duplicate tells both places, each naming the other.
 func (r *resolver) duplicate(a, b placed, field, what string) {
-	r.report(a.at(field), "/metadata/name", "keep one of the two", "%s is also in %s", what, b.at(field))
-	r.report(b.at(field), "/metadata/name", "keep one of the two", "%s is also in %s", what, a.at(field))
+	r.report(a.at(field), CodeDuplicate, "/metadata/name", "keep one of the two", "%s is also in %s", what, b.at(field))
+	r.report(b.at(field), CodeDuplicate, "/metadata/name", "keep one of the two", "%s is also in %s", what, a.at(field))
 }
 
 // checkPreviousNames refuses a previous name that another cluster has or had:
@@ -156,7 +175,7 @@ func (r *resolver) checkPreviousNames(d placed) {
 			r.clusters[old] = d // claimed
 			continue
 		}
-		r.report(d.at("policy/previousNames"), fmt.Sprintf("/spec/previousNames/%d", i), "remove it where it is wrong",
+		r.report(d.at("policy/previousNames"), CodePreviousNames, fmt.Sprintf("/spec/previousNames/%d", i), "remove it where it is wrong",
 			"the previous name %q of cloud %q is also used in %s", name, key.Cloud, other.start())
 	}
 }
@@ -171,21 +190,44 @@ func (r *resolver) resolveCluster(d placed) {
 		if hint == "" && len(r.names) == 0 {
 			hint = "the fleet has no ClusterTemplate"
 		}
-		r.report(d.at("template"), "/spec/template", hint, "no ClusterTemplate %q", name)
+		r.report(d.at("template"), CodeNoTemplate, "/spec/template", hint, "no ClusterTemplate %q", name)
 	}
 	if !ok || d.broken || t.broken {
 		return
 	}
-	if from := [2]placed{d, t}; d.resolved == nil || d.from != from {
+	from := sources{d, t, r.playOf(d.cluster.Spec.Cloud)}
+	if d.resolved != nil && d.from == from {
+		r.problems = append(r.problems, d.warnings...)
+	} else {
 		before := len(r.problems)
-		c := &clusterResolver{resolver: r, d: d, t: t, spec: &d.cluster.Spec, base: &t.template.Spec}
+		c := &clusterResolver{resolver: r, d: d, t: t, spec: &d.cluster.Spec, base: &t.template.Spec, play: from.play}
 		cluster := c.cluster()
-		if len(r.problems) > before {
+		found := r.problems[before:]
+		if found.Errors() {
 			return
 		}
-		d.resolved, d.from = cluster, from
+		d.resolved, d.warnings, d.from = cluster, slices.Clone(found), from
 	}
 	r.fleet.Clusters = append(r.fleet.Clusters, d.resolved)
+}
+
+// playOf is what the program's configuration, else the fleet's, says of a cloud.
+func (r *resolver) playOf(cloud CloudName) play {
+	if p, ok := r.plays[cloud]; ok {
+		return p
+	}
+	p := play{driver: "heat"}
+	for _, c := range []*Config{r.fleet.Config, r.config} {
+		if c == nil {
+			continue
+		}
+		if said, ok := c.Clouds[cloud]; ok {
+			p.driver = cmp.Or(said.Driver, p.driver)
+			p.labels = strings.Join(append(slices.Clone(said.Labels), ""), " ")
+		}
+	}
+	r.plays[cloud] = p
+	return p
 }
 
 // A clusterResolver lays one cluster over its template.
@@ -194,6 +236,7 @@ type clusterResolver struct {
 	d, t placed
 	spec *clusterSpec
 	base *templateSpec
+	play play
 }
 
 func (c *clusterResolver) cluster() *Cluster {
@@ -220,6 +263,7 @@ func (c *clusterResolver) cluster() *Cluster {
 func (c *clusterResolver) fill(s *Spec) {
 	s.COE = c.base.COE
 	s.ServerType = cmp.Or(c.base.ServerType, "vm")
+	s.Driver = c.base.Driver
 	s.Image = c.base.Image
 	s.Keypair = cmp.Or(c.spec.Keypair, c.base.Keypair)
 	s.SSHPublicKeys = sortedKeys(c.spec.SSHPublicKeys, c.base.SSHPublicKeys)
@@ -234,6 +278,7 @@ func (c *clusterResolver) fill(s *Spec) {
 	s.HTTPSProxy = c.base.HTTPSProxy
 	s.NoProxy = c.base.NoProxy
 	s.APIServerPort = c.base.APIServerPort
+	s.DiscoveryURL = c.spec.DiscoveryURL
 	s.TLSDisabled = c.base.TLSDisabled
 	s.RegistryEnabled = c.base.RegistryEnabled
 	s.InsecureRegistry = c.base.InsecureRegistry
@@ -366,16 +411,16 @@ func (c *clusterResolver) check(s *Spec) {
 		c.checkGroup(s, g)
 	}
 	if s.Keypair == "" && len(s.SSHPublicKeys) == 0 {
-		c.missing("keypair", "nobody could log in to the nodes: neither keypair nor sshPublicKeys is set")
+		c.missing(CodeNoKey, "keypair", "nobody could log in to the nodes: neither keypair nor sshPublicKeys is set")
 	}
 	if s.FloatingIPEnabled && s.ExternalNetwork == "" {
-		c.missing("externalNetwork", "floating IPs need externalNetwork: set it, or floatingIPEnabled: false")
+		c.missing(CodeNoNetwork, "externalNetwork", "floating IPs need externalNetwork: set it, or floatingIPEnabled: false")
 	}
 	if s.FixedSubnet != "" && s.FixedNetwork == "" {
-		c.report(c.where("fixedSubnet"), "/spec/fixedSubnet", "set fixedNetwork too", "fixedSubnet is a subnet of fixedNetwork, which is not set")
+		c.report(c.where("fixedSubnet"), CodeNoSubnet, "/spec/fixedSubnet", "set fixedNetwork too", "fixedSubnet is a subnet of fixedNetwork, which is not set")
 	}
 	if s.ServerType == "bm" && s.FixedSubnet == "" {
-		c.missing("fixedSubnet", "bare metal needs fixedNetwork and fixedSubnet")
+		c.missing(CodeNoSubnet, "fixedSubnet", "bare metal needs fixedNetwork and fixedSubnet")
 	}
 }
 
@@ -388,24 +433,38 @@ func (c *clusterResolver) where(field string) Pos {
 	return c.d.start()
 }
 
+// pointer is the JSON pointer of an effective field's counterpart in a document.
+func (c *clusterResolver) pointer(field string) string {
+	rest, ok := strings.CutPrefix(field, "nodeGroups/")
+	if !ok {
+		return "/spec/" + field
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	i := slices.IndexFunc(c.spec.NodeGroups, func(g groupSpec) bool { return g.Name == name })
+	if i < 0 {
+		return "/spec/" + rest
+	}
+	return fmt.Sprintf("/spec/nodeGroups/%d/%s", i, rest)
+}
+
 // missing tells of a field that neither cluster nor template has.
-func (c *clusterResolver) missing(field, message string) {
+func (c *clusterResolver) missing(code Code, field, message string) {
 	where := fmt.Sprintf("set %s in ClusterTemplate %q (%s)", field, c.spec.Template, c.t.start())
 	if _, own := registry()[KindCluster].root.props["spec"].props[field]; own {
 		where = "set " + field + " here or" + strings.TrimPrefix(where, "set "+field)
 	}
-	c.report(c.d.at("template"), "/spec/template", where, "%s", message)
+	c.report(c.d.at("template"), code, "/spec/template", where, "%s", message)
 }
 
 func (c *clusterResolver) checkMasters(s *Spec) {
 	const count = "nodeGroups/" + DefaultMaster + "/nodeCount"
 	switch {
 	case s.COE == "docker" && c.spec.MasterCount != nil:
-		c.report(c.d.at(count), "/spec/masterCount", "leave it out", "coe docker has no masters")
+		c.report(c.d.at(count), CodeNoMasters, "/spec/masterCount", "leave it out", "coe docker has no masters")
 	case s.COE == "docker" && c.spec.MasterFlavor != "":
-		c.report(c.d.at("nodeGroups/"+DefaultMaster+"/flavor"), "/spec/masterFlavor", "leave it out", "coe docker has no masters")
+		c.report(c.d.at("nodeGroups/"+DefaultMaster+"/flavor"), CodeNoMasters, "/spec/masterFlavor", "leave it out", "coe docker has no masters")
 	case orDefault(c.spec.MasterCount, 1) > 1 && !s.MasterLBEnabled:
-		c.report(c.d.at(count), "/spec/masterCount",
+		c.report(c.d.at(count), CodeMastersNeedLB, "/spec/masterCount",
 			fmt.Sprintf("set masterLBEnabled: true here or in ClusterTemplate %q", c.spec.Template),
 			"%d masters need a load balancer", *c.spec.MasterCount)
 	}
@@ -415,15 +474,15 @@ func (c *clusterResolver) checkGroup(s *Spec, g Group) {
 	at := "nodeGroups/" + g.Name
 	switch {
 	case g.Flavor == "" && g.Name == DefaultMaster:
-		c.missing("masterFlavor", "the masters have no flavor, and the cloud has no default")
+		c.missing(CodeNoFlavor, "masterFlavor", "the masters have no flavor, and the cloud has no default")
 	case g.Flavor == "" && g.Name == DefaultWorker:
-		c.missing("flavor", "the workers have no flavor, and the cloud has no default")
+		c.missing(CodeNoFlavor, "flavor", "the workers have no flavor, and the cloud has no default")
 	}
 	if s.DockerStorageDriver == "devicemapper" && g.DockerVolumeSize > 0 && g.DockerVolumeSize < minDevicemapper {
-		c.report(c.where(at+"/dockerVolumeSize"), "", "", "devicemapper needs at least %d GiB on the nodes of %s, found %d",
+		c.report(c.where(at+"/dockerVolumeSize"), CodeVolumeSize, "", "", "devicemapper needs at least %d GiB on the nodes of %s, found %d",
 			minDevicemapper, g.Name, g.DockerVolumeSize)
 	}
 	if s.COE != "kubernetes" && (len(g.NodeLabels) > 0 || len(g.NodeTaints) > 0) {
-		c.report(c.where(at), "", "leave them out", "node labels and taints are of Kubernetes, and group %s is of coe %s", g.Name, s.COE)
+		c.report(c.where(at), CodeNodeLabel, "", "leave them out", "node labels and taints are of Kubernetes, and group %s is of coe %s", g.Name, s.COE)
 	}
 }

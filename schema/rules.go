@@ -27,9 +27,9 @@ type checker struct {
 
 // report notes a problem with what a JSON pointer leads to, or with the object
 // in which it is missing. What is already known to be wrong is not told twice.
-func (c *checker) report(pointer, hint, format string, args ...any) {
+func (c *checker) report(code Code, pointer, hint, format string, args ...any) {
 	s := c.kind.find(c.root, pointerParts(pointer))
-	p := s.problem(s.value, fmt.Sprintf(format, args...), hint)
+	p := s.problem(code, s.value, fmt.Sprintf(format, args...), hint)
 	p.Pointer = pointer
 	if !c.problems.at(p.Pos) {
 		c.problems = append(c.problems, p)
@@ -71,14 +71,14 @@ func (c *checker) template(t *templateSpec) {
 	c.keys(t.SSHPublicKeys)
 	for i, s := range t.DNSNameservers {
 		if _, err := netip.ParseAddr(s); err != nil {
-			c.report("/spec/dnsNameservers/"+strconv.Itoa(i), "", "expected an IP address, found %q", short(s))
+			c.report(CodeAddress, "/spec/dnsNameservers/"+strconv.Itoa(i), "", "expected an IP address, found %q", short(s))
 		}
 	}
 	if t.DockerStorageDriver == "devicemapper" && t.DockerVolumeSize > 0 && t.DockerVolumeSize < minDevicemapper {
-		c.report("/spec/dockerVolumeSize", "", "devicemapper needs at least %d GiB, found %d", minDevicemapper, t.DockerVolumeSize)
+		c.report(CodeVolumeSize, "/spec/dockerVolumeSize", "", "devicemapper needs at least %d GiB, found %d", minDevicemapper, t.DockerVolumeSize)
 	}
 	if t.COE == "docker" && t.MasterFlavor != "" {
-		c.report("/spec/masterFlavor", "leave it out", "coe docker has no masters")
+		c.report(CodeNoMasters, "/spec/masterFlavor", "leave it out", "coe docker has no masters")
 	}
 	c.labels(child(child(c.root, "spec"), "labels"), "/spec/labels")
 	c.maintenance(t.Maintenance)
@@ -86,14 +86,14 @@ func (c *checker) template(t *templateSpec) {
 
 func (c *checker) driver(field, coe, value string, allowed []string) {
 	if value != "" && allowed != nil && !slices.Contains(allowed, value) {
-		c.report("/spec/"+field, "", "coe %s works with %s, found %q", coe, strings.Join(allowed, ", "), value)
+		c.report(CodeDriver, "/spec/"+field, "", "coe %s works with %s, found %q", coe, strings.Join(allowed, ", "), value)
 	}
 }
 
 func (c *checker) cluster(d *clusterDoc) {
 	s := &d.Spec
 	if s.MasterCount != nil && *s.MasterCount%2 == 0 {
-		c.report("/spec/masterCount", fmt.Sprintf("take %d or %d", *s.MasterCount-1, *s.MasterCount+1),
+		c.report(CodeEvenMasters, "/spec/masterCount", fmt.Sprintf("take %d or %d", *s.MasterCount-1, *s.MasterCount+1),
 			"expected an odd number of masters, found %d: etcd gains nothing from an even one", *s.MasterCount)
 	}
 	c.keys(s.SSHPublicKeys)
@@ -105,24 +105,24 @@ func (c *checker) cluster(d *clusterDoc) {
 	}
 	c.maintenance(s.Maintenance)
 	if i := slices.Index(s.PreviousNames, ClusterName(d.Metadata.Name)); i >= 0 {
-		c.report("/spec/previousNames/"+strconv.Itoa(i), "remove it", "%q is the present name", d.Metadata.Name)
+		c.report(CodePreviousNames, "/spec/previousNames/"+strconv.Itoa(i), "remove it", "%q is the present name", d.Metadata.Name)
 	}
 }
 
 func (c *checker) group(before []groupSpec, g *groupSpec, n *yaml.Node, at string) {
 	switch {
 	case g.Name == DefaultWorker:
-		c.report(at+"/name", "set nodeCount, flavor and the like in spec", "every cluster has the group %s", g.Name)
+		c.report(CodeGroup, at+"/name", "set nodeCount, flavor and the like in spec", "every cluster has the group %s", g.Name)
 	case g.Name == DefaultMaster:
-		c.report(at+"/name", "set masterCount and masterFlavor in spec", "every cluster with masters has the group %s", g.Name)
+		c.report(CodeGroup, at+"/name", "set masterCount and masterFlavor in spec", "every cluster with masters has the group %s", g.Name)
 	case slices.ContainsFunc(before, func(o groupSpec) bool { return o.Name == g.Name }):
-		c.report(at+"/name", "names of groups differ", "the cluster has another group %q", g.Name)
+		c.report(CodeGroup, at+"/name", "names of groups differ", "the cluster has another group %q", g.Name)
 	}
 	if g.Role == "master" {
-		c.report(at+"/role", "set masterCount for more masters", "a group of its own cannot hold masters")
+		c.report(CodeGroup, at+"/role", "set masterCount for more masters", "a group of its own cannot hold masters")
 	}
 	if g.MaxNodeCount > 0 && g.MinNodeCount > g.MaxNodeCount {
-		c.report(at+"/minNodeCount", "", "minNodeCount %d is more than maxNodeCount %d", g.MinNodeCount, g.MaxNodeCount)
+		c.report(CodeNodeCount, at+"/minNodeCount", "", "minNodeCount %d is more than maxNodeCount %d", g.MinNodeCount, g.MaxNodeCount)
 	} else {
 		c.count(g, orDefault(g.NodeCount, 1), at+"/nodeCount")
 	}
@@ -135,17 +135,17 @@ func (c *checker) group(before []groupSpec, g *groupSpec, n *yaml.Node, at strin
 	c.labels(child(n, "labels"), at+"/labels")
 	for key := range g.NodeLabels {
 		if reservedNodeLabel(key) {
-			c.report(at+"/nodeLabels/"+escape(key), "use a domain of your own", "Kubernetes keeps %q for itself", key)
+			c.report(CodeNodeLabel, at+"/nodeLabels/"+escape(key), "use a domain of your own", "Kubernetes keeps %q for itself", key)
 		}
 	}
 }
 
 func (c *checker) count(g *groupSpec, n int, at string) {
 	if n < g.MinNodeCount {
-		c.report(at, "", "%d nodes are less than minNodeCount %d", n, g.MinNodeCount)
+		c.report(CodeNodeCount, at, "", "%d nodes are less than minNodeCount %d", n, g.MinNodeCount)
 	}
 	if g.MaxNodeCount > 0 && n > g.MaxNodeCount {
-		c.report(at, "", "%d nodes are more than maxNodeCount %d", n, g.MaxNodeCount)
+		c.report(CodeNodeCount, at, "", "%d nodes are more than maxNodeCount %d", n, g.MaxNodeCount)
 	}
 }
 
@@ -179,7 +179,7 @@ func (c *checker) labels(labels *yaml.Node, at string) {
 	for i := 0; i < len(labels.Content); i += 2 {
 		key, v := labels.Content[i], labels.Content[i+1]
 		if _, ok := labelText(v); !ok {
-			c.report(at+"/"+escape(key.Value), fmt.Sprintf("put it in quotes: %q", short(v.Value)),
+			c.report(CodeLabelNumber, at+"/"+escape(key.Value), fmt.Sprintf("put it in quotes: %q", short(v.Value)),
 				"YAML reads %s as a number, labels are text", short(v.Value))
 		}
 	}
@@ -192,9 +192,9 @@ func (c *checker) keys(lines []string) {
 		at := "/spec/sshPublicKeys/" + strconv.Itoa(i)
 		switch {
 		case strings.Contains(line, "PRIVATE KEY"):
-			c.report(at, "it is in the repository's history now: replace the key pair", "this is a private key")
+			c.report(CodePublicKey, at, "it is in the repository's history now: replace the key pair", "this is a private key")
 		case !publicKey(strings.TrimSpace(line)):
-			c.report(at, "copy the line of a .pub file", "expected an SSH public key: type, base64, comment")
+			c.report(CodePublicKey, at, "copy the line of a .pub file", "expected an SSH public key: type, base64, comment")
 		}
 	}
 }
@@ -226,21 +226,21 @@ func (c *checker) maintenance(m *Maintenance) {
 	d, err := time.ParseDuration(m.Duration)
 	switch {
 	case err != nil:
-		c.report("/spec/maintenance/duration", "", "expected a duration such as 90m or 4h, found %q", short(m.Duration))
+		c.report(CodeDuration, "/spec/maintenance/duration", "", "expected a duration such as 90m or 4h, found %q", short(m.Duration))
 	case d < time.Minute || d > maxWindow:
-		c.report("/spec/maintenance/duration", "", "expected between 1m and 168h, found %q", short(m.Duration))
+		c.report(CodeDuration, "/spec/maintenance/duration", "", "expected between 1m and 168h, found %q", short(m.Duration))
 	}
 }
 
 func (c *checker) cron(text, at string) {
 	if p := c.clock.cron(text); p != (clockProblem{}) {
-		c.report(at, p.hint, "%s", p.message)
+		c.report(CodeCron, at, p.hint, "%s", p.message)
 	}
 }
 
 func (c *checker) timeZone(name, at string) {
 	if p := c.clock.zone(name); p != (clockProblem{}) {
-		c.report(at, p.hint, "%s", p.message)
+		c.report(CodeTimeZone, at, p.hint, "%s", p.message)
 	}
 }
 
@@ -307,7 +307,7 @@ func (c *checker) config(s *Config) {
 	c.repositoryURL(s.Repository.URL)
 	p := s.Repository.Path
 	if path.IsAbs(p) || p != "" && slices.Contains(strings.Split(p, "/"), "..") {
-		c.report("/spec/repository/path", "", "expected a folder below the root of the repository, found %q", short(p))
+		c.report(CodeRepository, "/spec/repository/path", "", "expected a folder below the root of the repository, found %q", short(p))
 	}
 }
 
@@ -319,11 +319,11 @@ func (c *checker) repositoryURL(text string) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		c.report(at, "", "expected a URL or a local path") // the text may hold a password
+		c.report(CodeRepository, at, "", "expected a URL or a local path") // the text may hold a password
 	case u.User != nil:
-		c.report(at, "give them by the environment or a file", "user and password do not belong in the configuration")
+		c.report(CodeRepository, at, "give them by the environment or a file", "user and password do not belong in the configuration")
 	case !slices.Contains([]string{"https", "http", "file"}, u.Scheme):
-		c.report(at, "", "expected https, http or file, found %q", short(u.Scheme))
+		c.report(CodeRepository, at, "", "expected https, http or file, found %q", short(u.Scheme))
 	}
 }
 

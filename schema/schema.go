@@ -82,6 +82,7 @@ type Fleet struct {
 	Config    *Config    // the Config document of the repository; nil if it has none
 	Templates []Template // sorted by name
 	Clusters  []*Cluster // sorted by Key
+	Warnings  Problems   // what may be acted on and is hardly meant; sorted, no errors
 }
 
 // Template is a ClusterTemplate as far as anything but resolution needs it.
@@ -131,6 +132,7 @@ func (c *Cluster) Where(field string) Pos {
 type Spec struct {
 	COE                 string            `json:"coe"`                           // kubernetes, swarm, swarm-mode, mesos, docker
 	ServerType          string            `json:"serverType"`                    // vm or bm
+	Driver              string            `json:"driver,omitempty"`              // cluster type by name, ours or Magnum's; empty: image, server type and COE pick it
 	Image               string            `json:"image"`                         // Glance name or id; its os_distro picks the cluster type
 	Keypair             string            `json:"keypair,omitempty"`             // Nova keypair; belongs to the credential's user
 	SSHPublicKeys       []string          `json:"sshPublicKeys,omitempty"`       // authorized_keys lines; the alternative a team can share
@@ -145,6 +147,7 @@ type Spec struct {
 	HTTPSProxy          string            `json:"httpsProxy,omitempty"`
 	NoProxy             string            `json:"noProxy,omitempty"`
 	APIServerPort       int               `json:"apiserverPort,omitempty"`
+	DiscoveryURL        string            `json:"discoveryURL,omitempty"` // etcd discovery; Magnum only
 	TLSDisabled         bool              `json:"tlsDisabled,omitempty"`
 	RegistryEnabled     bool              `json:"registryEnabled,omitempty"`
 	InsecureRegistry    string            `json:"insecureRegistry,omitempty"`

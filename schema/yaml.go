@@ -95,20 +95,20 @@ func syntaxProblem(data []byte, err error) Problem {
 		if at := bytes.Index(data, []byte("*"+name)); at >= 0 {
 			line = 1 + bytes.Count(data[:at], []byte("\n"))
 			column := at - bytes.LastIndexByte(data[:at], '\n')
-			return Problemf(Pos{Line: line, Column: column}, "the alias *%s has no anchor &%s before it", name, name)
+			return Problemf(Pos{Line: line, Column: column}, CodeAlias, "the alias *%s has no anchor &%s before it", name, name)
 		}
 	}
 	if strings.Contains(text, "cannot start any token") {
 		for i := line - 1; i < len(lines); i++ {
 			if tab := indentTab(lines[i]); tab >= 0 {
-				p := Problemf(Pos{Line: i + 1, Column: tab + 1}, "a tab in the indentation, which YAML does not allow")
+				p := Problemf(Pos{Line: i + 1, Column: tab + 1}, CodeTab, "a tab in the indentation, which YAML does not allow")
 				p.Hint = "use spaces"
 				return p
 			}
 		}
 	}
 	column := 1 + len(lines[line-1]) - len(bytes.TrimLeft(lines[line-1], " \t"))
-	p := Problemf(Pos{Line: line, Column: column}, "not valid YAML: %s", text)
+	p := Problemf(Pos{Line: line, Column: column}, CodeSyntax, "not valid YAML: %s", text)
 	if strings.Contains(text, "incompatible YAML document") {
 		p.Hint = "leave the %YAML line out"
 	}
@@ -131,8 +131,8 @@ type flattener struct {
 	problems Problems
 }
 
-func (f *flattener) report(n *yaml.Node, hint, format string, args ...any) {
-	p := Problemf(Pos{Line: n.Line, Column: n.Column}, format, args...)
+func (f *flattener) report(n *yaml.Node, code Code, hint, format string, args ...any) {
+	p := Problemf(Pos{Line: n.Line, Column: n.Column}, code, format, args...)
 	p.Hint = hint
 	f.problems = append(f.problems, p)
 }
@@ -142,15 +142,15 @@ func (f *flattener) flatten(n *yaml.Node, depth int) bool {
 	f.budget--
 	switch {
 	case f.budget < 0:
-		f.report(n, "", "the document has more than %d values, aliases expanded", maxValues)
+		f.report(n, CodeTooDeep, "", "the document has more than %d values, aliases expanded", maxValues)
 		return false
 	case depth > maxDepth:
-		f.report(n, "", "more than %d levels of lists and mappings", maxDepth)
+		f.report(n, CodeTooDeep, "", "more than %d levels of lists and mappings", maxDepth)
 		return false
 	}
 	// The short form is !!str; "!" alone also means "text, whatever it looks like".
 	if n.Style&yaml.TaggedStyle != 0 && n.Tag != "!!str" {
-		f.report(n, "", "the tag %s is not used in these documents", n.Tag)
+		f.report(n, CodeTag, "", "the tag %s is not used in these documents", n.Tag)
 		return true
 	}
 	if n.Kind == yaml.ScalarNode {
@@ -182,7 +182,7 @@ func (f *flattener) target(n *yaml.Node) (*yaml.Node, bool) {
 		return n, true
 	}
 	if slices.Contains(f.above, n.Alias) {
-		f.report(n, "", "the alias *%s contains itself", n.Value)
+		f.report(n, CodeAlias, "", "the alias *%s contains itself", n.Value)
 		return nil, false
 	}
 	return n.Alias, true
@@ -221,7 +221,7 @@ func (f *flattener) mergeKeys(n *yaml.Node, depth int) bool {
 	}
 	for _, m := range from {
 		if m.Kind != yaml.MappingNode {
-			f.report(m, "", "a merge key (<<) takes a mapping or a list of mappings, found %s", found(m))
+			f.report(m, CodeMergeKey, "", "a merge key (<<) takes a mapping or a list of mappings, found %s", found(m))
 			continue
 		}
 		for i := 0; i < len(m.Content); i += 2 {
@@ -250,7 +250,7 @@ func (f *flattener) keys(n *yaml.Node) bool {
 		}
 		n.Content[i] = key
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!null" {
-			f.report(key, "", "the key of a mapping must be text, found %s", found(key))
+			f.report(key, CodeKeyNotText, "", "the key of a mapping must be text, found %s", found(key))
 			return false
 		}
 		first := seen[key.Value]
@@ -260,7 +260,7 @@ func (f *flattener) keys(n *yaml.Node) bool {
 			seen[key.Value] = key
 		}
 		if first != nil {
-			f.report(key, "keep one of the two", "the key %q is already on line %d", short(key.Value), first.Line)
+			f.report(key, CodeDuplicateKey, "keep one of the two", "the key %q is already on line %d", short(key.Value), first.Line)
 		}
 	}
 	return true

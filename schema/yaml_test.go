@@ -28,7 +28,7 @@ func TestText(t *testing.T) {
 	}
 	crlf := strings.ReplaceAll(templateText, "\n", "\r\n") + "status: x\r\n"
 	_, err := load(fstest.MapFS{"f.yaml": {Data: []byte(crlf)}})
-	if err == nil || !strings.HasPrefix(err.Error(), "f.yaml:5:1: /status: unknown field") {
+	if err == nil || !strings.HasPrefix(err.Error(), "f.yaml:5:1: error JB1103: /status: unknown field") {
 		t.Errorf("position after CRLF: %v", err)
 	}
 }
@@ -51,8 +51,8 @@ func TestSyntax(t *testing.T) {
 		"a: b\nc: @x\nd: e\n":         "f.yaml:2:1: ",
 		"a: b\nc d\ne: f\n":           "f.yaml:2:1: ",
 		"a: b\nc: *x\n":               "f.yaml:2:4: ",
-		"a: b\nc:\n  d:\n\t  e: f\n":  "f.yaml:4:1: a tab",
-		"a: b\nc:\n \td: e\n":         "f.yaml:3:2: a tab",
+		"a: b\nc:\n  d:\n\t  e: f\n":  "f.yaml:4:1: error JB1006: a tab",
+		"a: b\nc:\n \td: e\n":         "f.yaml:3:2: error JB1006: a tab",
 	} {
 		_, err := load(fstest.MapFS{"f.yaml": {Data: []byte(text)}})
 		if err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -26,11 +26,11 @@ Schema, references, labels. All problems are shown at once.
 			if err != nil {
 				return err
 			}
+			v := view.Validation{Clusters: len(fleet.Clusters), Templates: len(fleet.Templates), Problems: fleet.Warnings}
 			if a.json() {
-				return view.ProblemsJSON(a.stdout, nil)
+				return view.ValidationJSON(a.stdout, v)
 			}
-			_, err = fmt.Fprintf(a.stdout, "Valid: %s, %s\n", count(len(fleet.Clusters), "cluster"), count(len(fleet.Templates), "template"))
-			return err
+			return view.ValidationText(a.stdout, v, a.view())
 		},
 	}
 }

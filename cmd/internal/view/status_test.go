@@ -66,9 +66,9 @@ func TestRecord(t *testing.T) {
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	problems := schema.Problems{
-		{Pos: pos("fleet/web.yaml", 14, 11), Pointer: "/spec/flavour", Message: "unknown field", Hint: `did you mean "flavor"?`},
-		{Pos: pos("fleet/web.yaml", 20, 3), Message: "the cluster \x1b[2Jlab-demo/web is declared twice"},
-		{Message: "there are no documents"},
+		{Code: schema.CodeUnknownField, Pos: pos("fleet/web.yaml", 14, 11), Pointer: "/spec/flavour", Message: "unknown field", Hint: `did you mean "flavor"?`},
+		{Code: schema.CodeDuplicate, Pos: pos("fleet/web.yaml", 20, 3), Message: "the cluster \x1b[2Jlab-demo/web is declared twice"},
+		{Code: schema.CodeKind, Message: "there are no documents"},
 	}
 	golden(t, "problems.txt", func(w io.Writer) error { return view.ProblemsText(w, problems, view.Options{}) })
 	golden(t, "problems.ansi", func(w io.Writer) error { return view.ProblemsText(w, problems, view.Options{Color: true}) })
