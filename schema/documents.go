@@ -22,36 +22,37 @@ type templateDoc struct {
 }
 
 type templateSpec struct {
-	COE                 string            `json:"coe"`
-	Driver              string            `json:"driver"`
-	Image               string            `json:"image"`
-	Flavor              string            `json:"flavor"`
-	MasterFlavor        string            `json:"masterFlavor"`
-	Keypair             string            `json:"keypair"`
-	SSHPublicKeys       []string          `json:"sshPublicKeys"`
-	ExternalNetwork     string            `json:"externalNetwork"`
-	FixedNetwork        string            `json:"fixedNetwork"`
-	FixedSubnet         string            `json:"fixedSubnet"`
-	DNSNameservers      []string          `json:"dnsNameservers"`
-	NetworkDriver       string            `json:"networkDriver"`
-	VolumeDriver        string            `json:"volumeDriver"`
-	DockerVolumeSize    int               `json:"dockerVolumeSize"`
-	DockerStorageDriver string            `json:"dockerStorageDriver"`
-	ServerType          string            `json:"serverType"`
-	APIServerPort       int               `json:"apiserverPort"`
-	HTTPProxy           string            `json:"httpProxy"`
-	HTTPSProxy          string            `json:"httpsProxy"`
-	NoProxy             string            `json:"noProxy"`
-	Labels              map[string]string `json:"labels"`
-	TLSDisabled         bool              `json:"tlsDisabled"`
-	RegistryEnabled     bool              `json:"registryEnabled"`
-	InsecureRegistry    string            `json:"insecureRegistry"`
-	MasterLBEnabled     bool              `json:"masterLBEnabled"`
-	FloatingIPEnabled   *bool             `json:"floatingIPEnabled"`
-	Public              bool              `json:"public"`
-	Hidden              bool              `json:"hidden"`
-	Tags                string            `json:"tags"`
-	Maintenance         *Maintenance      `json:"maintenance"`
+	COE                 string                `json:"coe"`
+	Driver              string                `json:"driver"`
+	Image               string                `json:"image"`
+	Flavor              string                `json:"flavor"`
+	MasterFlavor        string                `json:"masterFlavor"`
+	Keypair             string                `json:"keypair"`
+	SSHPublicKeys       []string              `json:"sshPublicKeys"`
+	ExternalNetwork     string                `json:"externalNetwork"`
+	FixedNetwork        string                `json:"fixedNetwork"`
+	FixedSubnet         string                `json:"fixedSubnet"`
+	DNSNameservers      []string              `json:"dnsNameservers"`
+	NetworkDriver       string                `json:"networkDriver"`
+	VolumeDriver        string                `json:"volumeDriver"`
+	DockerVolumeSize    int                   `json:"dockerVolumeSize"`
+	DockerStorageDriver string                `json:"dockerStorageDriver"`
+	ServerType          string                `json:"serverType"`
+	APIServerPort       int                   `json:"apiserverPort"`
+	HTTPProxy           string                `json:"httpProxy"`
+	HTTPSProxy          string                `json:"httpsProxy"`
+	NoProxy             string                `json:"noProxy"`
+	Labels              map[string]string     `json:"labels"`
+	SecretLabels        map[string]secretSpec `json:"secretLabels"`
+	TLSDisabled         bool                  `json:"tlsDisabled"`
+	RegistryEnabled     bool                  `json:"registryEnabled"`
+	InsecureRegistry    string                `json:"insecureRegistry"`
+	MasterLBEnabled     bool                  `json:"masterLBEnabled"`
+	FloatingIPEnabled   *bool                 `json:"floatingIPEnabled"`
+	Public              bool                  `json:"public"`
+	Hidden              bool                  `json:"hidden"`
+	Tags                string                `json:"tags"`
+	Maintenance         *Maintenance          `json:"maintenance"`
 }
 
 type clusterDoc struct {
@@ -60,30 +61,37 @@ type clusterDoc struct {
 }
 
 type clusterSpec struct {
-	Cloud              CloudName         `json:"cloud"`
-	Template           TemplateName      `json:"template"`
-	MasterCount        *int              `json:"masterCount"`
-	NodeCount          *int              `json:"nodeCount"`
-	Keypair            string            `json:"keypair"`
-	SSHPublicKeys      []string          `json:"sshPublicKeys"`
-	Flavor             string            `json:"flavor"`
-	MasterFlavor       string            `json:"masterFlavor"`
-	DockerVolumeSize   int               `json:"dockerVolumeSize"`
-	Labels             map[string]string `json:"labels"`
-	MergeLabels        *bool             `json:"mergeLabels"`
-	FixedNetwork       string            `json:"fixedNetwork"`
-	FixedSubnet        string            `json:"fixedSubnet"`
-	FloatingIPEnabled  *bool             `json:"floatingIPEnabled"`
-	MasterLBEnabled    *bool             `json:"masterLBEnabled"`
-	CreateTimeout      *int              `json:"createTimeout"`
-	DiscoveryURL       string            `json:"discoveryURL"`
-	MaxBatchSize       int               `json:"maxBatchSize"`
-	NodesToRemove      []string          `json:"nodesToRemove"`
-	NodeGroups         []groupSpec       `json:"nodeGroups"`
-	Maintenance        *Maintenance      `json:"maintenance"`
-	DeletionProtection *bool             `json:"deletionProtection"`
-	Suspend            bool              `json:"suspend"`
-	PreviousNames      []ClusterName     `json:"previousNames"`
+	Cloud              CloudName             `json:"cloud"`
+	Template           TemplateName          `json:"template"`
+	MasterCount        *int                  `json:"masterCount"`
+	NodeCount          *int                  `json:"nodeCount"`
+	Keypair            string                `json:"keypair"`
+	SSHPublicKeys      []string              `json:"sshPublicKeys"`
+	Flavor             string                `json:"flavor"`
+	MasterFlavor       string                `json:"masterFlavor"`
+	DockerVolumeSize   int                   `json:"dockerVolumeSize"`
+	Labels             map[string]string     `json:"labels"`
+	SecretLabels       map[string]secretSpec `json:"secretLabels"`
+	MergeLabels        *bool                 `json:"mergeLabels"`
+	FixedNetwork       string                `json:"fixedNetwork"`
+	FixedSubnet        string                `json:"fixedSubnet"`
+	FloatingIPEnabled  *bool                 `json:"floatingIPEnabled"`
+	MasterLBEnabled    *bool                 `json:"masterLBEnabled"`
+	CreateTimeout      *int                  `json:"createTimeout"`
+	DiscoveryURL       string                `json:"discoveryURL"`
+	MaxBatchSize       int                   `json:"maxBatchSize"`
+	NodesToRemove      []string              `json:"nodesToRemove"`
+	NodeGroups         []groupSpec           `json:"nodeGroups"`
+	Maintenance        *Maintenance          `json:"maintenance"`
+	DeletionProtection *bool                 `json:"deletionProtection"`
+	Suspend            bool                  `json:"suspend"`
+	PreviousNames      []ClusterName         `json:"previousNames"`
+}
+
+// secretSpec says where a secret label's value is.
+type secretSpec struct {
+	Env  string `json:"env"`
+	File string `json:"file"`
 }
 
 type groupSpec struct {

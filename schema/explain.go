@@ -200,19 +200,19 @@ func (s spot) describe(keyword string) (code Code, message, hint string) {
 	v, f := s.value, s.field
 	switch keyword {
 	case "type":
-		return CodeType, fmt.Sprintf("expected %s, found %s", f.kinds, found(v)), typeHint(f, v)
+		return CodeType, fmt.Sprintf("expected %s, found %s", f.kinds, s.found()), s.typeHint()
 	case "enum":
-		return CodeNotAllowed, fmt.Sprintf("expected one of %s, found %s", strings.Join(f.Enum, ", "), found(v)), didYouMean(v.Value, f.Enum)
+		return CodeNotAllowed, fmt.Sprintf("expected one of %s, found %s", strings.Join(f.Enum, ", "), s.found()), s.nearest()
 	case "pattern":
-		return CodeForm, fmt.Sprintf("expected %s, found %s", f.Expected, found(v)), ""
+		return CodeForm, fmt.Sprintf("expected %s, found %s", f.Expected, s.found()), ""
 	case "minLength":
 		return CodeRange, "the text is empty", ""
 	case "maxLength":
 		return CodeRange, fmt.Sprintf("the text has %d characters, at most %d are allowed", len([]rune(v.Value)), *f.MaxLength), ""
 	case "minimum":
-		return CodeRange, fmt.Sprintf("expected at least %d, found %s", *f.Minimum, found(v)), ""
+		return CodeRange, fmt.Sprintf("expected at least %d, found %s", *f.Minimum, s.found()), ""
 	case "maximum":
-		return CodeRange, fmt.Sprintf("expected at most %d, found %s", *f.Maximum, found(v)), ""
+		return CodeRange, fmt.Sprintf("expected at most %d, found %s", *f.Maximum, s.found()), ""
 	case "minItems":
 		return CodeListSize, fmt.Sprintf("the list has %d entries, at least %d are needed", len(v.Content), *f.MinItems), ""
 	case "maxItems":
@@ -223,9 +223,35 @@ func (s spot) describe(keyword string) (code Code, message, hint string) {
 	return CodeForm, "does not fit the schema (" + keyword + ")", ""
 }
 
+// found describes the value, unless it may be a secret.
+func (s spot) found() string {
+	if s.secret() {
+		return kindOf(s.value).String()
+	}
+	return found(s.value)
+}
+
+func (s spot) nearest() string {
+	if s.secret() {
+		return ""
+	}
+	return didYouMean(s.value.Value, s.field.Enum)
+}
+
+// secret says that the value may be one that no message may repeat: that of a
+// secret label, or what somebody wrote where a reference to it belongs.
+func (s spot) secret() bool {
+	path := s.field.path
+	return strings.Contains(path, "secretLabels/") || strings.HasSuffix(path, "labels/*") && s.key != nil && secretLabel(s.key.Value)
+}
+
 // typeHint says what to do about the mistakes that YAML makes easy.
-func typeHint(f *field, v *yaml.Node) string {
+func (s spot) typeHint() string {
+	f, v := s.field, s.value
 	switch k := kindOf(v); {
+	case s.secret() && k&(kNull|kArray|kObject) == 0:
+		return "a value that is written here is in the repository's history now: replace it"
+	case s.secret():
 	case k == kNull:
 		return "give it a value or leave it out"
 	case f.kinds == kString && k&(kBoolean|kInteger|kNumber) != 0:

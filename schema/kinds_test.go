@@ -155,6 +155,7 @@ func TestEffectiveFieldsExist(t *testing.T) {
 			DNSNameservers: []string{"x"}, NetworkDriver: "x", VolumeDriver: "x", DockerStorageDriver: "x", HTTPProxy: "x",
 			HTTPSProxy: "x", NoProxy: "x", APIServerPort: 1, TLSDisabled: true, RegistryEnabled: true, InsecureRegistry: "x",
 			MasterLBEnabled: true, FloatingIPEnabled: true, Driver: "x", DiscoveryURL: "x", Labels: map[string]string{"x": "x"},
+			SecretLabels: map[string]schema.Secret{"x": {Env: "x"}},
 			Groups: []schema.Group{{
 				Name: "x", MinNodeCount: 1, MaxNodeCount: 1, Image: "x", DockerVolumeSize: 1, Labels: map[string]string{},
 				NodeLabels: map[string]string{"x": "x"}, NodeTaints: []schema.Taint{{}},

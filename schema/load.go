@@ -86,7 +86,8 @@ type Loader struct {
 	// the Config document of the fleet; nil if there is none.
 	Config *Config
 
-	cache map[string]*content // by File.Hash
+	cache   map[string]*content // by File.Hash
+	digests Digester
 }
 
 // NewLoader gives a Loader that has seen nothing.
@@ -110,7 +111,7 @@ func (l *Loader) Load(files []File) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newResolver(len(files), l.Config)
+	r := newResolver(len(files), l.Config, &l.digests)
 	for i, c := range contents {
 		if c == nil {
 			continue

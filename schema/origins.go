@@ -13,7 +13,7 @@ import (
 // few. The zero Origins knows of no field.
 type Origins struct {
 	layers   []written // the cluster's document, then its template's
-	replaced bool      // labels of the first layer replace those of the others
+	replaced bool      // labels of the first layer, secret or not, replace those of the others
 }
 
 // written are the positions of one document.
@@ -43,11 +43,17 @@ func OriginsOf(at map[string]Pos) Origins {
 func (o Origins) At(field string) (Pos, bool) {
 	for _, name := range candidates(field) {
 		for i, from := range o.layers {
-			if i > 0 && o.replaced && (name == "labels" || strings.HasPrefix(name, "labels/")) {
+			if i > 0 && o.replaced && isLabel(name) {
 				continue
 			}
 			if p, ok := from.at(name); ok {
 				return p, true
+			}
+			// A secret may be written in plain text, as any other label.
+			if before, key, ok := strings.Cut(name, "secretLabels/"); ok {
+				if p, ok := from.at(before + "labels/" + key); ok {
+					return p, true
+				}
 			}
 		}
 	}
@@ -62,7 +68,7 @@ func (o Origins) All() iter.Seq2[string, Pos] {
 		seen := map[string]bool{}
 		for i, from := range o.layers {
 			for _, m := range from.marks {
-				if seen[m.field] || i > 0 && o.replaced && strings.HasPrefix(m.field, "labels/") {
+				if seen[m.field] || i > 0 && o.replaced && isLabel(m.field) {
 					continue
 				}
 				seen[m.field] = true
@@ -72,6 +78,12 @@ func (o Origins) All() iter.Seq2[string, Pos] {
 			}
 		}
 	}
+}
+
+// isLabel says that a field is the cluster's labels or one of them.
+func isLabel(field string) bool {
+	top, _, _ := strings.Cut(field, "/")
+	return top == "labels" || top == "secretLabels"
 }
 
 // Equal tells whether both know the same fields at the same places.
@@ -92,7 +104,7 @@ func candidates(field string) []string {
 		return []string{field, "nodeGroups/" + DefaultWorker + "/flavor"}
 	case top == "dockerVolumeSize":
 		return []string{field, "nodeGroups/*/dockerVolumeSize"}
-	case top == "image" || top == "labels":
+	case top == "image" || top == "labels" || top == "secretLabels":
 		return []string{field, rest}
 	}
 	return []string{field}

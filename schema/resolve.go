@@ -3,7 +3,6 @@ package schema
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -70,11 +69,13 @@ type resolver struct {
 	known     map[Pos]bool // where problems of single documents are
 	config    *Config      // the program's; nil if there is none
 	plays     map[CloudName]play
+	digests   *Digester
 }
 
-func newResolver(size int, config *Config) *resolver {
+func newResolver(size int, config *Config, digests *Digester) *resolver {
 	return &resolver{
 		config:    config,
+		digests:   digests,
 		plays:     map[CloudName]play{},
 		docs:      make([]placed, 0, size),
 		templates: map[TemplateName]placed{},
@@ -248,14 +249,12 @@ func (c *clusterResolver) cluster() *Cluster {
 		Labels:      meta.Labels,
 		Annotations: meta.Annotations,
 		Policy:      c.policy(),
-		Origins: Origins{
-			layers:   []written{{c.d.file, c.d.marks}, {c.t.file, c.t.marks}},
-			replaced: c.spec.Labels != nil && !orDefault(c.spec.MergeLabels, true),
-		},
+		Origins:     c.origins(),
 	}
 	c.fill(&out.Spec)
 	c.groups(&out.Spec)
-	c.check(&out.Spec)
+	c.check(&out.Spec) // while labels are as they are written
+	out.Secrets = c.digests.Hide(&out.Spec)
 	return out
 }
 
@@ -284,7 +283,9 @@ func (c *clusterResolver) fill(s *Spec) {
 	s.InsecureRegistry = c.base.InsecureRegistry
 	s.MasterLBEnabled = orDefault(c.spec.MasterLBEnabled, c.base.MasterLBEnabled)
 	s.FloatingIPEnabled = orDefault(c.spec.FloatingIPEnabled, orDefault(c.base.FloatingIPEnabled, true))
-	s.Labels = mergeLabels(c.base.Labels, c.spec.Labels, c.spec.MergeLabels)
+	labels := labelSet{c.base.Labels, references(c.base.SecretLabels)}.
+		under(labelSet{c.spec.Labels, references(c.spec.SecretLabels)}, c.spec.MergeLabels)
+	s.Labels, s.SecretLabels = labels.plain, labels.secret
 }
 
 // defaultNetworkDriver is Magnum's default of each engine. Plain Docker hosts
@@ -311,21 +312,6 @@ func sortedKeys(own, base []string) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// mergeLabels lays labels over others, or replaces them. What is not written
-// takes nothing away, as in Magnum.
-func mergeLabels(base, own map[string]string, merge *bool) map[string]string {
-	switch {
-	case own == nil:
-		return base
-	case !orDefault(merge, true) || len(base) == 0:
-		return own
-	}
-	merged := make(map[string]string, len(base)+len(own))
-	maps.Copy(merged, base)
-	maps.Copy(merged, own)
-	return merged
 }
 
 // groups adds the default groups and the cluster's own, by name.
@@ -370,9 +356,8 @@ func group(g *groupSpec, s *Spec, worker Group) Group {
 	if g.Image != s.Image {
 		out.Image = g.Image
 	}
-	if labels := mergeLabels(s.Labels, g.Labels, g.MergeLabels); !maps.Equal(labels, s.Labels) {
-		out.Labels = labels
-	}
+	cluster := labelSet{s.Labels, s.SecretLabels}
+	out.Labels, out.SecretLabels = cluster.under(labelSet{plain: g.Labels}, g.MergeLabels).unlike(cluster)
 	return out
 }
 
@@ -426,11 +411,17 @@ func (c *clusterResolver) check(s *Spec) {
 
 // where is the place of an effective field in the cluster or the template.
 func (c *clusterResolver) where(field string) Pos {
-	o := Origins{layers: []written{{c.d.file, c.d.marks}, {c.t.file, c.t.marks}}}
-	if p, ok := o.At(field); ok {
+	if p, ok := c.origins().At(field); ok {
 		return p
 	}
 	return c.d.start()
+}
+
+func (c *clusterResolver) origins() Origins {
+	return Origins{
+		layers:   []written{{c.d.file, c.d.marks}, {c.t.file, c.t.marks}},
+		replaced: (c.spec.Labels != nil || c.spec.SecretLabels != nil) && !orDefault(c.spec.MergeLabels, true),
+	}
 }
 
 // pointer is the JSON pointer of an effective field's counterpart in a document.

@@ -81,6 +81,7 @@ func (c *checker) template(t *templateSpec) {
 		c.report(CodeNoMasters, "/spec/masterFlavor", "leave it out", "coe docker has no masters")
 	}
 	c.labels(child(child(c.root, "spec"), "labels"), "/spec/labels")
+	c.secretLabels(t.Labels, t.SecretLabels)
 	c.maintenance(t.Maintenance)
 }
 
@@ -99,6 +100,7 @@ func (c *checker) cluster(d *clusterDoc) {
 	c.keys(s.SSHPublicKeys)
 	spec := child(c.root, "spec")
 	c.labels(child(spec, "labels"), "/spec/labels")
+	c.secretLabels(s.Labels, s.SecretLabels)
 	for i := range s.NodeGroups {
 		n := child(spec, "nodeGroups").Content[i]
 		c.group(s.NodeGroups[:i], &s.NodeGroups[i], n, "/spec/nodeGroups/"+strconv.Itoa(i))
@@ -179,8 +181,11 @@ func (c *checker) labels(labels *yaml.Node, at string) {
 	for i := 0; i < len(labels.Content); i += 2 {
 		key, v := labels.Content[i], labels.Content[i+1]
 		if _, ok := labelText(v); !ok {
-			c.report(CodeLabelNumber, at+"/"+escape(key.Value), fmt.Sprintf("put it in quotes: %q", short(v.Value)),
-				"YAML reads %s as a number, labels are text", short(v.Value))
+			shown, hint := short(v.Value), fmt.Sprintf("put it in quotes: %q", short(v.Value))
+			if secretLabel(key.Value) {
+				shown, hint = "it", "put it in quotes"
+			}
+			c.report(CodeLabelNumber, at+"/"+escape(key.Value), hint, "YAML reads %s as a number, labels are text", shown)
 		}
 	}
 }

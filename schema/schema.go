@@ -13,7 +13,8 @@
 // Read schema.go for the words, problem.go for how errors are told, load.go
 // for the way from bytes to documents (yaml.go, check.go, decode.go),
 // resolve.go for the way from documents to a Fleet, rules.go for what no JSON
-// Schema can say. The JSON Schemas themselves are the .json files beside them;
+// Schema can say, secret.go for the one place in which a label's value is that
+// nobody may see. The JSON Schemas themselves are the .json files beside them;
 // kinds.go binds them to the types in documents.go, effective.go to the
 // effective fields.
 package schema
@@ -107,6 +108,10 @@ type Cluster struct {
 	Spec        Spec
 	Policy      Policy
 
+	// Secrets are the texts of the secret labels in Spec, by their digest. They
+	// are in no other place: see secret.go.
+	Secrets map[string]SecretText `json:"-"`
+
 	// Origins says where an effective field was written, by field path as in
 	// Spec's JSON ("image", "nodeGroups/gpu/flavor", "labels/kube_tag",
 	// "policy/suspend"). A field that nobody wrote is absent: it is a default.
@@ -154,6 +159,7 @@ type Spec struct {
 	MasterLBEnabled     bool              `json:"masterLBEnabled,omitempty"`
 	FloatingIPEnabled   bool              `json:"floatingIPEnabled,omitempty"` // a floating IP for each node
 	Labels              map[string]string `json:"labels,omitempty"`            // values as text, as Heat gets them
+	SecretLabels        map[string]Secret `json:"secretLabels,omitempty"`      // labels whose text is in Cluster.Secrets; no key is in both
 	Groups              []Group           `json:"nodeGroups"`                  // default-master (if any), default-worker, then the others by name
 }
 
@@ -175,6 +181,7 @@ type Group struct {
 	Flavor           string            `json:"flavor"`
 	DockerVolumeSize int               `json:"dockerVolumeSize,omitempty"` // GiB; 0: no volume
 	Labels           map[string]string `json:"labels,omitzero"`            // only if they are not the cluster's; empty is not nil
+	SecretLabels     map[string]Secret `json:"secretLabels,omitzero"`      // likewise
 	NodeLabels       map[string]string `json:"nodeLabels,omitempty"`
 	NodeTaints       []Taint           `json:"nodeTaints,omitempty"`
 }
@@ -205,6 +212,14 @@ func (s *Spec) LabelsOf(g Group) map[string]string {
 		return g.Labels
 	}
 	return s.Labels
+}
+
+// SecretsOf are the secret labels that apply to nodes of a group.
+func (s *Spec) SecretsOf(g Group) map[string]Secret {
+	if g.SecretLabels != nil {
+		return g.SecretLabels
+	}
+	return s.SecretLabels
 }
 
 // Nodes is how many nodes groups of that role class have: masters, or all the
