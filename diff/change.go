@@ -22,7 +22,7 @@ type difference struct {
 // same is the cheap question, asked of every cluster in every run: are both
 // written alike? If not, compare says whether that means anything.
 func (t *table) same(a, b *schema.Spec) bool {
-	if len(a.Groups) != len(b.Groups) || !maps.Equal(a.Labels, b.Labels) {
+	if len(a.Groups) != len(b.Groups) || !labelsOf(a).equal(labelsOf(b)) {
 		return false
 	}
 	for i := range t.spec {
@@ -32,7 +32,8 @@ func (t *table) same(a, b *schema.Spec) bool {
 	}
 	for i := range a.Groups {
 		g, h := &a.Groups[i], &b.Groups[i]
-		if g.Name != h.Name || g.Image != h.Image || (g.Labels == nil) != (h.Labels == nil) || !maps.Equal(g.Labels, h.Labels) {
+		if g.Name != h.Name || g.Image != h.Image || (g.Labels == nil) != (h.Labels == nil) || !maps.Equal(g.Labels, h.Labels) ||
+			(g.SecretLabels == nil) != (h.SecretLabels == nil) || !maps.Equal(g.SecretLabels, h.SecretLabels) {
 			return false
 		}
 		for i := range t.group {
@@ -54,10 +55,11 @@ func (t *table) compare(have, want *schema.Spec, populated func(group string) bo
 			ds = append(ds, difference{Change{Field: c.Field, From: text(a), To: text(b)}, c.Class, c.Says, ""})
 		}
 	}
-	for _, key := range keys(have.Labels, want.Labels) {
-		if d, ok := labelDifference("labels/"+key, key, have.Labels, want.Labels); ok {
+	x, y := labelsOf(have), labelsOf(want)
+	for _, key := range labelKeys(x, y) {
+		if d, ok := labelDifference("", key, x, y); ok {
 			if key == zoneLabel && !slices.ContainsFunc(have.Groups, func(g schema.Group) bool {
-				return populated(g.Name) && have.LabelsOf(g)[key] == have.Labels[key]
+				return populated(g.Name) && sameKey(labelsIn(have, g), x, key)
 			}) {
 				d.Class = ClassUpdate
 			}
@@ -100,12 +102,12 @@ func (t *table) compareGroup(have, want *schema.Spec, name string, populated boo
 	if x, y := have.ImageOf(a), want.ImageOf(b); x != y && (x != have.Image || y != want.Image) {
 		ds = append(ds, difference{Change{Field: path + "/image", From: x, To: y}, ClassUpgrade, "", name})
 	}
-	x, y := have.LabelsOf(a), want.LabelsOf(b)
-	for _, key := range keys(x, y) {
+	x, y := labelsIn(have, a), labelsIn(want, b)
+	for _, key := range labelKeys(x, y) {
 		if followsLabel(have, want, a, b, key) {
 			continue
 		}
-		if d, ok := labelDifference(path+"/labels/"+key, key, x, y); ok {
+		if d, ok := labelDifference(path+"/", key, x, y); ok {
 			d.Group = name
 			if key == zoneLabel && !populated {
 				d.Class = ClassUpdate
@@ -118,21 +120,7 @@ func (t *table) compareGroup(have, want *schema.Spec, name string, populated boo
 
 // followsLabel says that a group has the cluster's label on both sides.
 func followsLabel(have, want *schema.Spec, a, b schema.Group, key string) bool {
-	return sameKey(have.LabelsOf(a), have.Labels, key) && sameKey(want.LabelsOf(b), want.Labels, key)
-}
-
-func sameKey(a, b map[string]string, key string) bool {
-	x, inA := a[key]
-	y, inB := b[key]
-	return inA == inB && x == y
-}
-
-func labelDifference(field, key string, have, want map[string]string) (difference, bool) {
-	if sameKey(have, want, key) {
-		return difference{}, false
-	}
-	class, says := labelClass(key)
-	return difference{Change: Change{Field: field, From: have[key], To: want[key]}, Class: class, Says: says}, true
+	return sameKey(labelsIn(have, a), labelsOf(have), key) && sameKey(labelsIn(want, b), labelsOf(want), key)
 }
 
 // blend is have with those fields of want that are taken. It shares memory with
@@ -148,7 +136,8 @@ func (t *table) blend(have, want *schema.Spec, taken map[string]bool) *schema.Sp
 			reflect.ValueOf(c.at(&to)).Elem().Set(reflect.ValueOf(c.at(want)).Elem())
 		}
 	}
-	to.Labels = blendLabels(have.Labels, want.Labels, func(key string) bool { return taken["labels/"+key] })
+	all := blendLabels(labelsOf(have), labelsOf(want), func(key string) bool { return takesLabel(taken, "", key) })
+	to.Labels, to.SecretLabels = all.plain, all.secret
 	to.Groups = nil
 	for _, name := range groupNames(have, want) {
 		a, was := have.Group(name)
@@ -189,15 +178,13 @@ func (t *table) blendGroup(to, have, want *schema.Spec, a, b schema.Group, taken
 	if g.Image == to.Image {
 		g.Image = ""
 	}
-	g.Labels = blendLabels(have.LabelsOf(a), want.LabelsOf(b), func(key string) bool {
+	all := blendLabels(labelsIn(have, a), labelsIn(want, b), func(key string) bool {
 		if followsLabel(have, want, a, b, key) {
-			return taken["labels/"+key]
+			return takesLabel(taken, "", key)
 		}
-		return taken[path+"/labels/"+key]
+		return takesLabel(taken, path+"/", key)
 	})
-	if maps.Equal(g.Labels, to.Labels) {
-		g.Labels = nil
-	}
+	g.Labels, g.SecretLabels = all.apart(labelsOf(to))
 	return g
 }
 
@@ -206,36 +193,13 @@ func (t *table) blendGroup(to, have, want *schema.Spec, a, b schema.Group, taken
 // new group repeats must not boot its nodes with a newer version than the
 // masters have by then.
 func lone(to, side *schema.Spec, g schema.Group) schema.Group {
-	if g.Labels == nil {
+	if g.Labels == nil && g.SecretLabels == nil {
 		return g
 	}
-	own := g.Labels
-	g.Labels = blendLabels(to.Labels, own, func(key string) bool { return !sameKey(own, side.Labels, key) })
-	if maps.Equal(g.Labels, to.Labels) {
-		g.Labels = nil
-	}
+	own := labelsIn(side, g)
+	all := blendLabels(labelsOf(to), own, func(key string) bool { return !sameKey(own, labelsOf(side), key) })
+	g.Labels, g.SecretLabels = all.apart(labelsOf(to))
 	return g
-}
-
-func blendLabels(have, want map[string]string, take func(key string) bool) map[string]string {
-	to := make(map[string]string, len(have))
-	for _, key := range keys(have, want) {
-		from := have
-		if take(key) {
-			from = want
-		}
-		if v, ok := from[key]; ok {
-			to[key] = v
-		}
-	}
-	return to
-}
-
-// keys are the keys of both maps, sorted.
-func keys(a, b map[string]string) []string {
-	all := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // groupNames are the groups of both, in the order that a Spec has them.

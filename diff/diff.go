@@ -11,7 +11,7 @@
 //
 // What each field's change leads to is the table in table.go; read it first.
 // compute.go walks the clusters (paired in pair.go), change.go compares two
-// specs by the table, step.go makes steps of what differs and recover.go those
+// specs by the table (label.go their labels, secret or not), step.go makes steps of what differs and recover.go those
 // of what is broken, nodes.go picks the nodes a step touches, guard.go holds
 // what policy refuses and limit.go what is too much at once. offline.go plans
 // between two commits.

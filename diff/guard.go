@@ -138,11 +138,11 @@ func (p *planner) emptyFleet(s *Step) *Held {
 }
 
 // preFlight holds what the cloud would refuse: every step that boots nodes, and
-// those that change what is objected to.
+// those that change what is objected to, or all steps if the objection says so.
 func (p *planner) preFlight(s *Step) *Held {
 	var reasons []string
 	for _, o := range p.policy.Objections[s.Cluster] {
-		if o.Unknown || s.Want == nil || !s.boots() && !s.touches(o.Field) {
+		if o.Unknown || s.Want == nil || !o.All && !s.boots() && !s.touches(o.Field) {
 			continue
 		}
 		reason := o.Reason

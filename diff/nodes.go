@@ -50,6 +50,9 @@ func (r *revisions) sum(s *schema.Spec, g *schema.Group) uint64 {
 	for key, value := range s.LabelsOf(*g) {
 		sum += maphash.String(r.seed, key) ^ 3*maphash.String(r.seed, value)
 	}
+	for key, secret := range s.SecretsOf(*g) {
+		sum += maphash.String(r.seed, key) ^ 5*maphash.Comparable(r.seed, secret)
+	}
 	return sum
 }
 
@@ -59,7 +62,7 @@ func (r *revisions) bootAlike(b booted, s *schema.Spec, g *schema.Group) bool {
 	if master(*b.group) != master(*g) || b.spec.ImageOf(*b.group) != s.ImageOf(*g) {
 		return false
 	}
-	if !maps.Equal(b.spec.LabelsOf(*b.group), s.LabelsOf(*g)) {
+	if !labelsIn(b.spec, *b.group).equal(labelsIn(s, *g)) {
 		return false
 	}
 	for i := range r.t.spec {

@@ -42,6 +42,9 @@ type Objection struct {
 	Code   schema.Code `json:"code,omitempty"` // JB2xxx
 	Field  string      `json:"field"`          // effective field path; empty: the whole cluster
 	Reason string      `json:"reason"`
+	// All makes it hold every step of the cluster: what the cluster should be is
+	// not known as long as it stands.
+	All bool `json:"all,omitempty"`
 	// Unknown marks what could not be checked for lack of a role: it is shown
 	// and holds nothing.
 	Unknown bool `json:"unknown,omitempty"`

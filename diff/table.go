@@ -60,6 +60,7 @@ type Row struct {
 //	│           │ nodeGroups/*/image nodeGroups/*/flavor                    │
 //	│           │ nodeGroups/*/dockerVolumeSize                             │
 //	│           │ labels/* nodeGroups/*/labels/*: versions, boot, unknown   │
+//	│           │ secretLabels/* nodeGroups/*/secretLabels/*: likewise      │
 //	├───────────┼───────────────────────────────────────────────────────────┤
 //	│ immutable │ coe serverType driver externalNetwork fixedNetwork        │
 //	│           │ fixedSubnet networkDriver volumeDriver apiserverPort      │
@@ -151,7 +152,7 @@ func ClassOf(field string) (Row, bool) {
 		return row(ClassIdentity, "")
 	case top == "policy" && deep, top == "metadata", top == "template", top == "config":
 		return row(ClassPolicy, "")
-	case top == "labels":
+	case top == "labels" || top == "secretLabels":
 		return row(labelClass(rest))
 	case top == "nodeGroups" && deep:
 		group, of, _ := strings.Cut(rest, "/")
@@ -173,7 +174,7 @@ func classInGroup(field, group, of string) (Row, bool) {
 		return Row{field, ClassGroup, ""}, true
 	case name == "image":
 		return Row{field, ClassUpgrade, ""}, true
-	case name == "labels":
+	case name == "labels" || name == "secretLabels":
 		class, says := labelClass(key)
 		return Row{field, class, says}, true
 	case name == "nodeCount" && group == schema.DefaultMaster:
@@ -277,13 +278,15 @@ func (t *table) nodeRevision(s *schema.Spec, g schema.Group) string {
 	}
 	image := s.ImageOf(g)
 	put("image", &image)
-	labels := maps.Clone(s.LabelsOf(g))
-	maps.DeleteFunc(labels, func(key, _ string) bool {
+	labels := labelsIn(s, g).without(func(key string) bool {
 		class, _ := labelClass(key)
 		return class != ClassUpgrade || mastersOnly(key) && !master(g)
 	})
-	if len(labels) > 0 {
-		boot["labels"] = labels
+	if len(labels.plain) > 0 {
+		boot["labels"] = labels.plain
+	}
+	if len(labels.secret) > 0 {
+		boot["secretLabels"] = labels.secret
 	}
 	return schema.Digest(boot)
 }

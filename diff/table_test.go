@@ -19,8 +19,8 @@ func TestTableHasEveryField(t *testing.T) {
 	var fields []string
 	for _, f := range jsonNames(reflect.TypeFor[schema.Spec]()) {
 		switch f {
-		case "labels":
-			f = "labels/*"
+		case "labels", "secretLabels":
+			f += "/*"
 		case "nodeGroups":
 			f = "nodeGroups/*"
 		}
@@ -75,17 +75,20 @@ func TestTableIsDrawn(t *testing.T) {
 		}
 	}
 	for _, f := range jsonNames(reflect.TypeFor[schema.Spec]()) {
-		if f != "labels" && f != "nodeGroups" {
+		if f != "labels" && f != "secretLabels" && f != "nodeGroups" {
 			expectDrawn(t, drawn, f)
 		}
 	}
 	for _, f := range jsonNames(reflect.TypeFor[schema.Group]()) {
-		if f != "labels" {
+		if f != "labels" && f != "secretLabels" {
 			expectDrawn(t, drawn, "nodeGroups/*/"+f)
 		}
 	}
 	for _, f := range jsonNames(reflect.TypeFor[schema.Policy]()) {
 		expectDrawn(t, drawn, "policy/"+f)
+	}
+	for _, f := range []string{"labels/*", "secretLabels/*", "nodeGroups/*/labels/*", "nodeGroups/*/secretLabels/*"} {
+		expectDrawn(t, drawn, f)
 	}
 	expectDrawn(t, drawn, "nodeGroups/default-master/nodeCount")
 }
@@ -118,8 +121,8 @@ func TestEveryFieldIsSeen(t *testing.T) {
 		}
 		want := plain()
 		change(reflect.ValueOf(&want).Elem().FieldByIndex(f.Index))
-		if name == "labels" {
-			name = "labels/changed"
+		if name == "labels" || name == "secretLabels" {
+			name += "/changed"
 		}
 		expectSeen(t, name, &want)
 	}
@@ -130,8 +133,8 @@ func TestEveryFieldIsSeen(t *testing.T) {
 		}
 		want := plain()
 		change(reflect.ValueOf(&want.Groups[1]).Elem().FieldByIndex(f.Index))
-		if name == "labels" {
-			name = "labels/changed"
+		if name == "labels" || name == "secretLabels" {
+			name += "/changed"
 		}
 		expectSeen(t, "nodeGroups/default-worker/"+name, &want)
 	}
@@ -147,6 +150,10 @@ func change(v reflect.Value) {
 	case reflect.Bool:
 		v.SetBool(!v.Bool())
 	case reflect.Map:
+		if v.Type() == reflect.TypeFor[map[string]schema.Secret]() {
+			v.Set(reflect.ValueOf(map[string]schema.Secret{"changed": {Digest: "1a2b3c4d5e6f7081"}}))
+			return
+		}
 		v.Set(reflect.ValueOf(map[string]string{"changed": "x", "kube_tag": "v1.30"}))
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))

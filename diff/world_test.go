@@ -65,6 +65,8 @@ func drawSpec(t *rapid.T) schema.Spec {
 	if v := pick("zone", "", "", "", "z1"); v != "" {
 		s.Labels["availability_zone"] = v
 	}
+	s.SecretLabels = drawSecrets(t)
+	maps.DeleteFunc(s.SecretLabels, func(key string, _ schema.Secret) bool { _, plain := s.Labels[key]; return plain })
 	s.Groups[0].NodeCount = rapid.SampledFrom([]int{1, 1, 1, 3}).Draw(t, "masters")
 	s.Groups[1].NodeCount = rapid.IntRange(0, 5).Draw(t, "workers")
 	s.Groups[1].Flavor = pick("flavor", "small", "large")
@@ -74,6 +76,17 @@ func drawSpec(t *rapid.T) schema.Spec {
 		}
 	}
 	return s
+}
+
+// drawSecrets draws secret labels of all classes, resolved and not.
+func drawSecrets(t *rapid.T) map[string]schema.Secret {
+	secrets := map[string]schema.Secret{}
+	for _, key := range []string{"monitoring_enabled", "kubelet_options", "availability_zone", "token"} {
+		if one(t, 4, "secret "+key) {
+			secrets[key] = rapid.SampledFrom([]schema.Secret{{Digest: "d1"}, {Digest: "d2"}, {Env: "E"}}).Draw(t, key)
+		}
+	}
+	return secrets
 }
 
 // drawGroup draws a group, written as the loader writes it: what the cluster
@@ -96,6 +109,15 @@ func drawGroup(t *rapid.T, name string, s schema.Spec) schema.Group {
 		}
 		if !maps.Equal(own, s.Labels) {
 			g.Labels = own
+		}
+		secrets := s.SecretLabels
+		if one(t, 2, "own secrets") {
+			secrets = drawSecrets(t)
+		}
+		secrets = maps.Clone(secrets)
+		maps.DeleteFunc(secrets, func(key string, _ schema.Secret) bool { _, plain := own[key]; return plain })
+		if !maps.Equal(secrets, s.SecretLabels) {
+			g.SecretLabels = secrets
 		}
 	}
 	return g
@@ -251,6 +273,9 @@ func flat(s *schema.Spec) map[string]string {
 	for k, v := range s.Labels {
 		all["labels/"+k] = v
 	}
+	for k, v := range s.SecretLabels {
+		all["labels/"+k] = v.String()
+	}
 	for _, g := range s.Groups {
 		path := "nodeGroups/" + g.Name + "/"
 		all[path+"nodeCount"] = fmt.Sprint(g.NodeCount)
@@ -264,6 +289,9 @@ func flat(s *schema.Spec) map[string]string {
 		for k, v := range labels {
 			all[path+"labels/"+k] = v
 		}
+		for k, v := range s.SecretsOf(g) {
+			all[path+"labels/"+k] = v.String()
+		}
 	}
 	return all
 }
@@ -274,6 +302,7 @@ func saying(steps []diff.Step, path string) *diff.Step {
 	var group, cluster *diff.Step
 	for i := range steps {
 		for _, c := range steps[i].Changes {
+			c.Field = strings.Replace(c.Field, "secretLabels/", "labels/", 1)
 			switch {
 			case c.Field == path:
 				return &steps[i]
