@@ -48,7 +48,7 @@ func (r *Reconciler) start(ctx context.Context, d drivers.Driver, step diff.Step
 			return fmt.Errorf("count attempt: %w", err)
 		}
 	}
-	err := d.Apply(ctx, step)
+	err := maskError(step.Want, d.Apply(ctx, step))
 	r.logStep(step, err)
 	return errors.Join(err, r.finish(ctx, step, err))
 }

@@ -62,6 +62,7 @@ func (r *Reconciler) observe(ctx context.Context, l *look, readOnly bool) {
 		l.have.Clusters = append(l.have.Clusters, s.have...)
 		l.drivers[names[i]], l.places[names[i]], l.inspected[names[i]] = s.driver, s.place, s.inspected
 	}
+	maskObserved(l.fleet, l.have.Clusters)
 }
 
 // cloudNames are the clouds to look at, sorted: those of the fleet, and those

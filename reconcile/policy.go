@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"jeroboam.io/jeroboam/diff"
@@ -68,7 +69,8 @@ func (r *Reconciler) clusterFacts(l *look, p *diff.Policy) {
 
 // objections asks the drivers about the clusters that are not as wanted; those
 // that are were asked about when they were made. A driver that cannot answer
-// objects to all of them: what was not looked at is not fine.
+// objects to all of them: what was not looked at is not fine. Secrets that could
+// not be read are objections as well.
 func (r *Reconciler) objections(ctx context.Context, l *look) map[schema.Key][]diff.Objection {
 	all := map[schema.Key][]diff.Objection{}
 	have, observed := l.have.Clusters, byKey(l.have.Clusters)
@@ -91,6 +93,9 @@ func (r *Reconciler) objections(ctx context.Context, l *look) map[schema.Key][]d
 			continue
 		}
 		maps.Copy(all, found)
+	}
+	for k, unread := range l.unread {
+		all[k] = append(slices.Clone(all[k]), unread...)
 	}
 	return all
 }

@@ -8,8 +8,8 @@
 // process at any line is harmless, because what is done is read from the cloud
 // again, names are deterministic, and an intent is durable before each call.
 //
-// Read RunOnce first: it is the story. observe.go and policy.go gather what
-// Compute decides on, execute.go carries out, record.go and status.go say what
+// Read RunOnce first: it is the story. secrets.go, observe.go and policy.go gather
+// what Compute decides on, execute.go carries out, record.go and status.go say what
 // came of it. source.go and recorder.go are the interfaces to Git and to the
 // local store, whose implementations are the packages below this one.
 package reconcile
@@ -47,12 +47,16 @@ type Reconciler struct {
 	// Expect is the fingerprint of a reviewed plan; a run that would carry out
 	// another ends with ErrStale. Empty: whatever is due.
 	Expect string
+	// Secrets reads what secretLabels refer to. Zero: nothing can be read, and
+	// every step of the clusters that have some is held.
+	Secrets SecretReader
 	// InspectEvery is how often servers are listed to find those that somebody
 	// deleted; 0 means each run.
 	InspectEvery time.Duration
 
 	once      sync.Once
 	loader    *schema.Loader
+	digests   schema.Digester           // of secrets that were read
 	clouds    map[access]drivers.Driver // opened so far
 	published map[string]string         // digest by path of the status files on the board; nil: not yet read
 }
@@ -96,6 +100,7 @@ type look struct {
 	report  Report
 	fleet   *schema.Fleet
 	have    diff.Have
+	unread  map[schema.Key][]diff.Objection // of secrets that could not be read
 	memory  memory
 	drivers map[schema.CloudName]drivers.Driver
 	places  map[schema.CloudName]drivers.Place
@@ -104,7 +109,7 @@ type look struct {
 	lastSeen  []diff.Observed // of the clouds that cannot be read now: for people, not for decisions
 }
 
-// look fetches, loads, observes and decides.
+// look fetches, loads, reads secrets, observes and decides.
 func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	r.once.Do(func() {
 		r.loader, r.clouds = schema.NewLoader(), map[access]drivers.Driver{}
@@ -121,6 +126,7 @@ func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	if l.fleet, err = r.loader.Load(l.report.Snapshot.Files); err != nil {
 		return nil, err
 	}
+	l.fleet, l.unread = r.resolveSecrets(l.fleet)
 	r.observe(ctx, l, readOnly)
 	policy := r.policy(ctx, l)
 	l.report.Plan = diff.Compute(l.fleet, l.have, policy)

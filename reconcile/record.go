@@ -156,7 +156,7 @@ func (r *Record) observed(o diff.Observed) {
 }
 
 func (r *Record) spec(s *schema.Spec) {
-	r.COE, r.ImageID, r.Keypair, r.Labels = s.COE, s.Image, s.Keypair, s.Labels
+	r.COE, r.ImageID, r.Keypair, r.Labels = s.COE, s.Image, s.Keypair, s.ShownLabels()
 	r.FixedNetwork, r.FixedSubnet = s.FixedNetwork, s.FixedSubnet
 	r.FloatingIPEnabled, r.MasterLBEnabled = s.FloatingIPEnabled, s.MasterLBEnabled
 	r.NodeCount, r.MasterCount = s.Nodes(false), s.Nodes(true)

@@ -200,7 +200,7 @@ func (a *app) reconciler(c schema.Config, store *record.Store, source reconcile.
 	}
 	return &reconcile.Reconciler{
 		Source: source, Board: board, Store: store, Drivers: a.drivers, Config: c, Log: a.log(), Now: a.now,
-		InspectEvery: 10 * time.Minute,
+		Secrets: ownSecrets(), InspectEvery: 10 * time.Minute,
 	}
 }
 

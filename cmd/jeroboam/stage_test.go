@@ -34,6 +34,7 @@ type stage struct {
 	clock  *sim.ManualClock
 	cloud  *sim.Cloud
 	server *httptest.Server
+	heard  wire         // what was sent to the cloud
 	killAt atomic.Int64 // how many requests until the program is killed
 	token  string       // of demo, for what is done by hand
 	home   string       // URL of demo's project in Heat and the like, by service
@@ -172,6 +173,7 @@ const cloudsText = `clouds:
 // answer is the cloud's, unless the program is killed at this request: then the
 // cloud has done its work, and nobody is there to hear of it.
 func (s *stage) answer(w http.ResponseWriter, r *http.Request) {
+	s.listen(r)
 	if s.killAt.Add(-1) != 0 {
 		s.cloud.ServeHTTP(w, r)
 		return

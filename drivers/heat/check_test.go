@@ -318,7 +318,7 @@ func TestEveryFieldIsCarriedOutOrObjectedTo(t *testing.T) {
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
 			field := prefix + name
-			if field == "nodeGroups" || name == "labels" {
+			if field == "nodeGroups" || name == "labels" || name == "secretLabels" {
 				continue // their own fields are walked, below
 			}
 			c := declare(t, "a", nil)
@@ -334,13 +334,19 @@ func TestEveryFieldIsCarriedOutOrObjectedTo(t *testing.T) {
 	}
 	visit(reflect.TypeFor[schema.Spec](), "", func(c *schema.Cluster) reflect.Value { return reflect.ValueOf(&c.Spec).Elem() })
 	visit(reflect.TypeFor[schema.Group](), "nodeGroups/*/", func(c *schema.Cluster) reflect.Value { return reflect.ValueOf(&c.Spec.Groups[0]).Elem() })
-	for _, at := range []string{"labels/", "nodeGroups/*/labels/"} {
+	for _, at := range []string{"labels/", "nodeGroups/*/labels/", "secretLabels/", "nodeGroups/*/secretLabels/"} {
 		for _, key := range []string{"availability_zone", "kube_tag", "made_up"} {
 			c := declare(t, "a", func(s *schema.Spec) {
-				if at == "labels/" {
-					s.Labels = map[string]string{key: "x"}
-				} else {
-					s.Groups[0].Labels = map[string]string{key: "x"}
+				plain, secret := map[string]string{key: "x"}, map[string]schema.Secret{key: {Digest: "x"}}
+				switch at {
+				case "labels/":
+					s.Labels = plain
+				case "secretLabels/":
+					s.SecretLabels = secret
+				case "nodeGroups/*/labels/":
+					s.Groups[0].Labels = plain
+				default:
+					s.Groups[0].SecretLabels = secret
 				}
 			})
 			objected := slices.ContainsFunc(objections(t, d, c), func(o string) bool { return strings.HasPrefix(o, at+key+": ") })

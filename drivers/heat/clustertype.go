@@ -106,6 +106,10 @@ func setFields(s *schema.Spec) []string {
 			for k := range s.Labels {
 				set["labels/"+k] = true
 			}
+		case "secretLabels":
+			for k := range s.SecretLabels {
+				set["secretLabels/"+k] = true
+			}
 		default:
 			set[f] = true
 		}
@@ -124,12 +128,15 @@ func addGroupFields(set map[string]bool, g schema.Group) {
 		panic("heat: " + err.Error())
 	}
 	for f := range fields {
-		if f != "labels" {
+		if f != "labels" && f != "secretLabels" {
 			set["nodeGroups/*/"+f] = true
 		}
 	}
 	for k := range g.Labels {
 		set["nodeGroups/*/labels/"+k] = true
+	}
+	for k := range g.SecretLabels {
+		set["nodeGroups/*/secretLabels/"+k] = true
 	}
 }
 

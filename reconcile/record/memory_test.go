@@ -69,6 +69,9 @@ func TestMemoryIsLossless(t *testing.T) {
 	want[1].Spec, want[1].Unknown, want[1].Nodes = nil, "the template is not ours", nil
 	want[2].Drift = []diff.Drift{{Field: "tags", Detail: "are gone"}}
 	want[3].Nodes[0].Number = -1
+	want[4].Spec = spec(4)
+	want[4].Spec.SecretLabels = map[string]schema.Secret{"b": {Digest: "d"}, "a": {Env: "E"}, "c": {File: "/f"}}
+	want[4].Spec.Groups[0].SecretLabels = map[string]schema.Secret{}
 	check(t, s.SaveObserved(t.Context(), "lab", want))
 	check(t, s.SaveObserved(t.Context(), "other", fleet("other", 2, 0)))
 	equal(t, asMap(want), s.Recall("lab"))

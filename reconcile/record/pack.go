@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ func describe(t reflect.Type) string {
 		return t.Kind().String()
 	case reflect.Pointer, reflect.Slice:
 		return t.Kind().String() + " " + describe(t.Elem())
+	case reflect.Map:
+		return "map " + describe(t.Key()) + " " + describe(t.Elem())
 	case reflect.Struct:
 		var b strings.Builder
 		for f := range t.Fields() {
@@ -38,9 +41,6 @@ func describe(t reflect.Type) string {
 		}
 		return "{" + b.String() + "}"
 	default:
-		if t == reflect.TypeFor[map[string]string]() {
-			return t.String()
-		}
 		panic("record: cannot pack " + t.String())
 	}
 }
@@ -81,10 +81,17 @@ func packList(b []byte, v reflect.Value) []byte {
 		}
 		return b
 	default:
-		m := v.Interface().(map[string]string)
-		b = binary.AppendUvarint(b, uint64(len(m))+1)
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			b = packString(packString(b, k), m[k])
+		b = binary.AppendUvarint(b, uint64(v.Len())+1) //nolint:gosec // a length is not negative
+		if m, ok := v.Interface().(map[string]string); ok {
+			for _, k := range slices.Sorted(maps.Keys(m)) {
+				b = packString(packString(b, k), m[k])
+			}
+			return b
+		}
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
+		for _, k := range keys {
+			b = pack(packString(b, k.String()), v.MapIndex(k))
 		}
 		return b
 	}
@@ -144,12 +151,26 @@ func (u *unpacker) list(v reflect.Value, n int) {
 			u.value(v.Index(i))
 		}
 	default:
+		if v.Type() != reflect.TypeFor[map[string]string]() {
+			u.mapping(v, n)
+			return
+		}
 		m := make(map[string]string, n)
 		for range n {
 			k := u.take(u.number())
 			m[k] = u.take(u.number())
 		}
 		v.Set(reflect.ValueOf(m))
+	}
+}
+
+// mapping is for maps that few clusters have: of texts to anything but texts.
+func (u *unpacker) mapping(v reflect.Value, n int) {
+	v.Set(reflect.MakeMapWithSize(v.Type(), n))
+	for range n {
+		k, e := u.take(u.number()), reflect.New(v.Type().Elem()).Elem()
+		u.value(e)
+		v.SetMapIndex(reflect.ValueOf(k), e)
 	}
 }
 
