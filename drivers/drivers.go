@@ -40,6 +40,10 @@ import (
 //   - Apply returns when the cloud has accepted the step. A failure later on is
 //     seen by Observe: a FAILED status with the reason of every failed node.
 //   - A cancelled context ends a call soon; what was accepted stays accepted.
+//   - A secret label is observed as its digest, equal to what the step asked for.
+//     Its text comes from Step.Want.SecretText and goes into the call that needs
+//     it: nowhere else that anything observed comes from. A driver whose backend
+//     shows labels in plain text hides them first (schema.Digester.Hide).
 //   - Errors are *Error with the kind that says who can act.
 //   - A read-only driver sends nothing but GET, and POST to Keystone for a token.
 type Driver interface {

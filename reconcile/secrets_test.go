@@ -119,7 +119,7 @@ func (w *world) clean(planted []string, reports []reconcile.Report, log *bytes.B
 	}
 	outputs["cloud"] = string(have)
 	for _, p := range planted {
-		for _, form := range []string{p, hex.EncodeToString([]byte(p)), base64.StdEncoding.EncodeToString([]byte(p)), fmt.Sprint([]byte(p))} {
+		for _, form := range []string{p, hex.EncodeToString([]byte(p)), base64.StdEncoding.EncodeToString([]byte(p)), fmt.Sprintf("%d", []byte(p))} {
 			for name, text := range outputs {
 				if strings.Contains(text, form) {
 					w.Errorf("%s has %q:\n%.3000s", name, form, text)

@@ -134,33 +134,41 @@ func TestSecretLabelsAreLayered(t *testing.T) {
 		{"the template's", both, "", labels{heal: "true", zone: "env A (not read)", kube: "env B (not read)"}, nil, "t.yaml:12:37"},
 		{
 			"merged by name", both, "  secretLabels: {availability_zone: {file: /c}}\n",
-			labels{heal: "true", zone: "file /c (not read)", kube: "env B (not read)"}, nil, "c.yaml:7:37",
+			labels{heal: "true", zone: "file /c (not read)", kube: "env B (not read)"},
+			nil, "c.yaml:7:37",
 		},
 		{
 			"a plain label over a secret one", both, "  labels: {availability_zone: z}\n",
-			labels{heal: "true", zone: "z", kube: "env B (not read)"}, nil, "c.yaml:7:31",
+			labels{heal: "true", zone: "z", kube: "env B (not read)"},
+			nil, "c.yaml:7:31",
 		},
 		{
 			"a secret label over a plain one", both, "  secretLabels: {auto_healing_enabled: {env: C}}\n",
-			labels{heal: "env C (not read)", zone: "env A (not read)", kube: "env B (not read)"}, nil, "t.yaml:12:37",
+			labels{heal: "env C (not read)", zone: "env A (not read)", kube: "env B (not read)"},
+			nil, "t.yaml:12:37",
 		},
 		{
 			"secret labels replace both kinds", both, "  mergeLabels: false\n  secretLabels: {availability_zone: {env: C}}\n",
-			labels{zone: "env C (not read)"}, nil, "c.yaml:8:37",
+			labels{zone: "env C (not read)"},
+			nil, "c.yaml:8:37",
 		},
 		{"plain labels replace both kinds", both, "  mergeLabels: false\n  labels: {availability_zone: z}\n", labels{zone: "z"}, nil, "c.yaml:8:31"},
 		{
 			"nothing replaces nothing", both, "  mergeLabels: false\n",
-			labels{heal: "true", zone: "env A (not read)", kube: "env B (not read)"}, nil, "t.yaml:12:37",
+			labels{heal: "true", zone: "env A (not read)", kube: "env B (not read)"},
+			nil, "t.yaml:12:37",
 		},
 		{
 			"a group's plain label over the cluster's secret one", both, "  nodeGroups:\n  - {name: g, labels: {availability_zone: z}}\n",
 			labels{heal: "true", zone: "env A (not read)", kube: "env B (not read)"},
-			labels{heal: "true", zone: "z", kube: "env B (not read)"}, "t.yaml:12:37",
+			labels{heal: "true", zone: "z", kube: "env B (not read)"},
+			"t.yaml:12:37",
 		},
 		{
 			"a group's labels replace both kinds", both, "  nodeGroups:\n  - {name: g, mergeLabels: false, labels: {availability_zone: z}}\n",
-			labels{heal: "true", zone: "env A (not read)", kube: "env B (not read)"}, labels{zone: "z"}, "t.yaml:12:37",
+			labels{heal: "true", zone: "env A (not read)", kube: "env B (not read)"},
+			labels{zone: "z"},
+			"t.yaml:12:37",
 		},
 	} {
 		t.Run(c.outcome, func(t *testing.T) {

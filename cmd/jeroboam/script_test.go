@@ -53,7 +53,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"serve":    (*stage).serveGit,      // serve TOKEN: the repository over HTTP, for who knows the token; its URL is $giturl
 		"exits":    (*stage).exits,         // exits CODE PROGRAM [ARGUMENT...]
 		"killed":   (*stage).killed,        // killed PROGRAM [ARGUMENT...]: again and again, with kill -9 once the cloud has done what the first, second, ... request asks for
-		"clean":    (*stage).clean,         // clean WORD PATH...: no file at or below these paths has the word, nor anything that was sent to the cloud
+		"clean":    (*stage).clean,         // clean WORD PATH [PATH...]: no file at or below these paths has the word, nor anything that was sent to the cloud
 		"settle":   (*stage).settle,        // settle [ARGUMENT...]: apply and advance until nothing is left but what is held
 		"ack":      (*stage).ack,           // ack GUARD: $ack is the trailer that the last output asks for
 	}

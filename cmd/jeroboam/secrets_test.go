@@ -31,7 +31,7 @@ func (s *stage) listen(r *http.Request) {
 // mistake of the script.
 func (s *stage) clean(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: clean WORD PATH...")
+		return errors.New("usage: clean WORD PATH [PATH...]")
 	}
 	word := []byte(args[0])
 	s.heard.mu.Lock()

@@ -324,6 +324,21 @@ func variants() []variant {
 		}},
 		{"ProtectionIsWritten", "protects nothing", seeingEach(func(o *diff.Observed) { o.Protected = false })},
 		{"ProtectionIsWritten", "protects everything", seeingEach(func(o *diff.Observed) { o.Protected = true })},
+		{"SecretsAreSeenAsDigests", "shows what it was given", func(b *bad) {
+			b.apply = func(ctx context.Context, s diff.Step) error {
+				err := b.good.Apply(ctx, s)
+				b.m.each(s.Cluster.Name, func(_ string, c *live) {
+					for _, text := range s.Want.Secrets {
+						c.Type = text.Reveal()
+					}
+				})
+				return err
+			}
+		}},
+		{"SecretsAreSeenAsDigests", "forgets the digest", asking(func(_ *bad, s *diff.Step) {
+			s.To = clone(s.To)
+			s.To.SecretLabels = nil
+		})},
 		{"DeleteRemovesEverything", "only forgets whose it is", func(b *bad) {
 			b.apply = func(ctx context.Context, s diff.Step) error {
 				if s.Op != diff.Delete {

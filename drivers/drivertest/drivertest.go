@@ -109,6 +109,7 @@ func promises() []promise {
 		{"CreateTwice", []string{"Leftovers"}, createTwice},
 		{"CreateAdoptsOwnHalfMadeWork", []string{"LoseAnswer", "Leftovers"}, createAdoptsOwnHalfMadeWork},
 		{"ProtectionIsWritten", nil, protectionIsWritten},
+		{"SecretsAreSeenAsDigests", nil, secretsAreSeenAsDigests},
 		{"DeleteRemovesEverything", []string{"Leftovers"}, deleteRemovesEverything},
 		{"DeleteMissing", nil, deleteMissing},
 		{"TenInParallel", nil, tenInParallel},

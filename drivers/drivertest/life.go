@@ -1,8 +1,10 @@
 package drivertest
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"jeroboam.io/jeroboam/drivers"
@@ -97,6 +99,23 @@ func protectionIsWritten(w *world) {
 		c.Policy.DeletionProtection = on
 		w.equal(on, w.carryOut(create(c)).Protected)
 		w.equal(on, w.look(c).Protected)
+	}
+}
+
+// A secret is made and changed, and nothing that is observed has its text.
+func secretsAreSeenAsDigests(w *world) {
+	var digests schema.Digester
+	c := w.cluster("a", nil)
+	for _, text := range []string{"planted-at-first", "planted-later"} {
+		const key = "grafana_admin_passwd"
+		digest := digests.Digest(key, text)
+		c = changed(c, func(s *schema.Spec) { s.SecretLabels = map[string]schema.Secret{key: {Digest: digest}} })
+		c.Secrets = map[string]schema.SecretText{digest: schema.NewSecretText(text)}
+		w.follow(c)
+		w.look(c)
+		if seen, err := json.Marshal(w.observe()); err != nil || strings.Contains(string(seen), "planted") {
+			w.Errorf("the secret is in what is observed: %v\n%s", err, seen)
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func packList(b []byte, v reflect.Value) []byte {
 		return b
 	default:
 		b = binary.AppendUvarint(b, uint64(v.Len())+1) //nolint:gosec // a length is not negative
-		if m, ok := v.Interface().(map[string]string); ok {
+		if m, ok := reflect.TypeAssert[map[string]string](v); ok {
 			for _, k := range slices.Sorted(maps.Keys(m)) {
 				b = packString(packString(b, k), m[k])
 			}
