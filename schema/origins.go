@@ -68,10 +68,11 @@ func (o Origins) All() iter.Seq2[string, Pos] {
 		seen := map[string]bool{}
 		for i, from := range o.layers {
 			for _, m := range from.marks {
-				if seen[m.field] || i > 0 && o.replaced && isLabel(m.field) {
+				one := strings.Replace(m.field, "secretLabels/", "labels/", 1) // the nearer of the two counts
+				if seen[one] || i > 0 && o.replaced && isLabel(m.field) {
 					continue
 				}
-				seen[m.field] = true
+				seen[one] = true
 				if !yield(m.field, from.pos(m)) {
 					return
 				}

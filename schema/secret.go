@@ -147,6 +147,7 @@ const (
 // other hand one can see that two clusters have the same password, and a guess
 // made once holds for all of them. A password out of a dictionary can be found,
 // as it can from any hash that is shown; a random one of 12 characters cannot.
+// Five hundred passwords that differ cost twenty seconds, once in a process.
 func (d *Digester) Digest(key, text string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -222,17 +223,29 @@ func (set labelSet) under(own labelSet, merge *bool) labelSet {
 	return labelSet{overlaid(set.plain, own.plain, own.secret), overlaid(set.secret, own.secret, own.plain)}
 }
 
-// overlaid is base with own over it and without the keys of other. Where that
-// changes nothing it is base itself, which nobody changes.
+// overlaid is base with own over it and without the keys of other. Where one
+// of the two says nothing it is the other itself, which nobody changes.
 func overlaid[V, O any](base, own map[string]V, other map[string]O) map[string]V {
-	if len(own) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(other)), func(key string) bool { _, ok := base[key]; return ok }) {
+	switch {
+	case len(own) == 0 && !common(base, other):
 		return base
+	case len(base) == 0:
+		return own
 	}
 	merged := make(map[string]V, len(base)+len(own))
 	maps.Copy(merged, base)
 	maps.Copy(merged, own)
 	maps.DeleteFunc(merged, func(key string, _ V) bool { _, ok := other[key]; return ok })
 	return merged
+}
+
+func common[V, O any](a map[string]V, b map[string]O) bool {
+	for key := range a {
+		if _, ok := b[key]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // unlike are the labels of a group as Group has them: only what is not the

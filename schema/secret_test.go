@@ -184,6 +184,11 @@ func TestSecretLabelsAreLayered(t *testing.T) {
 			if at := got.Where(field).String(); at != c.where {
 				t.Errorf("%s is at %s, want %s", field, at, c.where)
 			}
+			for other, at := range got.Origins.All() {
+				if other != field && strings.HasSuffix(other, "abels/"+zone) && !strings.HasPrefix(other, "nodeGroups/") {
+					t.Errorf("%s is said to be at %s, and %s counts", other, at, field)
+				}
+			}
 			g, ok := got.Spec.Group("g")
 			of := schema.Spec{Labels: got.Spec.LabelsOf(g), SecretLabels: got.Spec.SecretsOf(g)}
 			if d := cmp.Diff(map[string]string(c.group), of.ShownLabels()); ok && d != "" {
