@@ -192,47 +192,17 @@ func classInGroup(field, group, of string) (Row, bool) {
 // group has no nodes.
 const zoneLabel = "availability_zone"
 
-// labelClass is the table of labels. What is not in it takes effect when a node
-// boots, as far as anybody knows, so a change replaces nodes in batches.
+// labelClass takes the class of a label from the catalogue. What is not in it
+// takes effect when a node boots, as far as anybody knows, so a change replaces
+// nodes in batches.
 func labelClass(key string) (Class, string) {
-	switch key {
-	case zoneLabel, "control_plane_availability_zones":
-		return ClassImmutable, "nodes and volumes stay in their zone: a new group would take the other zone, or this one while it has no nodes"
-	case "fixed_subnet_cidr", "service_cluster_ip_range", "calico_ipv4pool", "calico_ipv4pool_ipip", "cilium_ipv4pool",
-		"flannel_network_cidr", "flannel_network_subnetlen", "flannel_backend", "flannel_use_vxlan":
-		return ClassImmutable, "addresses in use are taken from it: a new cluster would be numbered anew"
-	case "dns_cluster_domain":
-		return ClassImmutable, "names in use end with it: a new cluster would have the other domain"
-	case "octavia_provider", "api_server_lb_flavor", "api_server_lb_availability_zone", "api_server_floating_ip":
-		return ClassImmutable, "a load balancer is made once with it: a new cluster would get the other"
-	case "server_group_policies":
-		return ClassImmutable, "a server group has its policy for life: a new cluster would get the other"
-
-	// What Neutron and Octavia change in place.
-	case "master_lb_allowed_cidrs", "api_master_lb_allowed_cidrs", "master_lb_floating_ip_enabled",
-		"octavia_lb_algorithm", "octavia_lb_healthcheck",
-		// Network add-ons and storage.
-		"calico_tag", "calico_cni_tag", "calico_kube_controllers_tag", "flannel_tag", "flannel_cni_tag", "cilium_tag", "cilium_hubble_ui_enabled",
-		"coredns_tag", "cloud_provider_tag",
-		"cinder_csi_enabled", "cinder_csi_plugin_tag", "csi_attacher_tag", "csi_provisioner_tag", "csi_snapshotter_tag", "csi_resizer_tag",
-		"csi_node_driver_registrar_tag", "csi_liveness_probe_tag", "csi_cinder_allow_volume_expansion", "csi_cinder_availability_zone",
-		"csi_cinder_fstype", "csi_cinder_reclaim_policy", "csi_cinder_volume_binding_mode",
-		"manila_csi_enabled", "manila_csi_plugin_tag", "manila_csi_share_network_id",
-		// Ingress, dashboard, monitoring.
-		"ingress_controller", "ingress_controller_role", "nginx_ingress_controller_tag", "nginx_ingress_controller_chart_tag",
-		"octavia_ingress_controller_tag", "traefik_ingress_controller_tag",
-		"kube_dashboard_enabled", "kube_dashboard_version", "influx_grafana_dashboard_enabled", "metrics_scraper_tag", "heapster_enabled",
-		"monitoring_enabled", "monitoring_ingress_enabled", "monitoring_interval_seconds", "monitoring_retention_days",
-		"monitoring_retention_size", "monitoring_storage_class_name", "metrics_server_enabled", "metrics_server_chart_tag",
-		"prometheus_monitoring", "prometheus_tag", "prometheus_operator_chart_tag", "prometheus_adapter_enabled",
-		"prometheus_adapter_chart_tag", "prometheus_adapter_configmap", "grafana_tag", "grafana_admin_passwd",
-		"cluster_basic_auth_secret", "cluster_root_domain_name", "k8s_keystone_auth_tag",
-		// Healing, scaling, installers.
-		"auto_healing_enabled", "auto_healing_controller", "auto_scaling_enabled", "autoscaler_tag", "min_node_count", "max_node_count",
-		"magnum_auto_healer_tag", "draino_tag", "npd_enabled", "node_problem_detector_tag",
-		"helm_client_tag", "helm_client_url", "helm_client_sha256", "tiller_enabled", "tiller_tag", "tiller_namespace",
-		"system_pods_initial_delay", "system_pods_timeout":
+	l, _ := schema.LabelOf(key)
+	switch l.Effect {
+	case schema.EffectNever:
+		return ClassImmutable, l.Fixed
+	case schema.EffectInPlace:
 		return ClassUpdate, ""
+	case schema.EffectBoot:
 	}
 	return ClassUpgrade, ""
 }
@@ -240,17 +210,8 @@ func labelClass(key string) (Class, string) {
 // mastersOnly says that an upgrade label is read by masters alone: to change it
 // replaces no worker.
 func mastersOnly(key string) bool {
-	switch key {
-	case "etcd_tag", "etcd_volume_size", "etcd_volume_type", "etcd_blockdevice_size", "etcd_blockdevice_type",
-		"etcd_blockdevice_volume_az", "etcd_blockdevice_volume_type",
-		"kubeapi_options", "kubecontroller_options", "kubescheduler_options", "admission_control_list", "cert_manager_api",
-		"api_server_cert_sans", "api_server_tls_cipher_suites", "keystone_auth_enabled",
-		"audit_log_enabled", "audit_log_max_age", "audit_log_max_backup", "audit_log_max_size",
-		"oidc_client_id", "oidc_groups_claim", "oidc_groups_prefix", "oidc_issuer_url", "oidc_username_claim", "oidc_username_prefix",
-		"swarm_strategy":
-		return true
-	}
-	return false
+	l, _ := schema.LabelOf(key)
+	return l.Masters
 }
 
 // NodeRevision identifies what a node of a group boots with: 16 hex digits over

@@ -58,6 +58,65 @@ func TestTableHasEveryField(t *testing.T) {
 	}
 }
 
+// TestLabelsHaveClasses: each label of the catalogue has the class of its
+// effect, in the cluster and in a group, and one that nobody knows reaches a
+// node when it boots.
+func TestLabelsHaveClasses(t *testing.T) {
+	t.Parallel()
+	classes := map[schema.LabelEffect]diff.Class{
+		schema.EffectBoot: diff.ClassUpgrade, schema.EffectInPlace: diff.ClassUpdate, schema.EffectNever: diff.ClassImmutable,
+	}
+	for _, l := range schema.Labels() {
+		for _, field := range []string{"labels/" + l.Key, "nodeGroups/gpu/labels/" + l.Key} {
+			want := diff.Row{Field: field, Class: classes[l.Effect], Says: l.Fixed}
+			if row, ok := diff.ClassOf(field); !ok || row != want {
+				t.Errorf("got %+v, want %+v", row, want)
+			}
+		}
+	}
+	for field, want := range map[string]diff.Class{
+		"labels/ours":                             diff.ClassUpgrade,
+		"nodeGroups/gpu/labels/ours":              diff.ClassUpgrade,
+		"labels/kube_tag":                         diff.ClassUpgrade,
+		"labels/mirror_url":                       diff.ClassUpgrade,
+		"labels/npd_enabled":                      diff.ClassUpdate,
+		"labels/availability_zone":                diff.ClassImmutable,
+		"labels/mesos_slave_isolation":            diff.ClassUpgrade,
+		"labels/control_plane_availability_zones": diff.ClassImmutable,
+	} {
+		if row, _ := diff.ClassOf(field); row.Class != want {
+			t.Errorf("%s: got %s, want %s", field, row.Class, want)
+		}
+	}
+}
+
+// TestMastersOnly: a label that masters alone read changes what they boot
+// with, and nothing of the workers.
+func TestMastersOnly(t *testing.T) {
+	t.Parallel()
+	revision := func(role, key string) string {
+		s := schema.Spec{Labels: map[string]string{key: "x"}}
+		return diff.NodeRevision(&s, schema.Group{Role: role})
+	}
+	bare := diff.NodeRevision(&schema.Spec{}, schema.Group{})
+	masters := 0
+	for _, l := range schema.Labels() {
+		boot := l.Effect == schema.EffectBoot
+		if l.Masters {
+			masters++
+		}
+		if got := revision("master", l.Key) != bare; got != boot {
+			t.Errorf("%s changes masters: %v, want %v", l.Key, got, boot)
+		}
+		if got := revision("worker", l.Key) != bare; got != (boot && !l.Masters) {
+			t.Errorf("%s changes workers: %v, want %v", l.Key, got, boot && !l.Masters)
+		}
+	}
+	if masters != 26 {
+		t.Errorf("%d labels of masters, want 26", masters)
+	}
+}
+
 // TestTableIsDrawn compares the drawing above the table with the table.
 func TestTableIsDrawn(t *testing.T) {
 	t.Parallel()

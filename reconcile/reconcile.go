@@ -63,12 +63,12 @@ type Reconciler struct {
 
 // RunOnce makes one pass with writes. Its error means that nothing was
 // decided: the source could not be read, the fleet is invalid
-// (schema.Problems), the plan is stale. What went wrong with single clouds and
-// steps is in the report.
+// (schema.Problems; the report then has the snapshot and no more), the plan is
+// stale. What went wrong with single clouds and steps is in the report.
 func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) {
 	look, err := r.look(ctx, false)
 	if err != nil {
-		return Report{}, err
+		return look.report, err
 	}
 	if r.Expect != "" && r.Expect != look.report.Plan.Fingerprint {
 		return look.report, ErrStale
@@ -83,10 +83,7 @@ func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) {
 // Plan is RunOnce up to the decision: it only reads. The report has no records.
 func (r *Reconciler) Plan(ctx context.Context) (Report, error) {
 	look, err := r.look(ctx, true)
-	if err != nil {
-		return Report{}, err
-	}
-	return look.report, nil
+	return look.report, err
 }
 
 // access is a cloud and what may be done there.
@@ -109,7 +106,8 @@ type look struct {
 	lastSeen  []diff.Observed // of the clouds that cannot be read now: for people, not for decisions
 }
 
-// look fetches, loads, reads secrets, observes and decides.
+// look fetches, loads, reads secrets, observes and decides. With an error it is
+// as far as it came.
 func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	r.once.Do(func() {
 		r.loader, r.clouds = schema.NewLoader(), map[access]drivers.Driver{}
@@ -118,14 +116,15 @@ func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	l := &look{report: Report{Run: runID(), StartedAt: r.Now()}}
 	var err error
 	if l.memory, err = r.remember(ctx, readOnly); err != nil {
-		return nil, err
+		return l, err
 	}
 	if l.report.Snapshot, err = r.Source.Fetch(ctx, l.memory.head.Commit); err != nil {
-		return nil, err
+		return l, err
 	}
 	if l.fleet, err = r.loader.Load(l.report.Snapshot.Files); err != nil {
-		return nil, err
+		return l, err
 	}
+	l.report.Warnings = l.fleet.Warnings
 	l.fleet, l.unread = r.resolveSecrets(l.fleet)
 	r.observe(ctx, l, readOnly)
 	policy := r.policy(ctx, l)
@@ -140,6 +139,7 @@ type Report struct {
 	Run         string
 	StartedAt   time.Time
 	Snapshot    Snapshot
+	Warnings    schema.Problems // of the fleet: what is hardly meant
 	Plan        diff.Plan
 	Results     []Result
 	Records     []Record                   // of every cluster that is wanted or seen, sorted; not of a plan

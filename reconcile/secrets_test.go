@@ -82,7 +82,7 @@ func secretive(t *testing.T, s secrets) (*world, *spy, *bytes.Buffer) {
 		return sp, err
 	}}
 	w.r.Secrets = s.reader()
-	w.r.Log = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.AddSync(log), zapcore.DebugLevel))
+	w.r.Log = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.Lock(zapcore.AddSync(log)), zapcore.DebugLevel))
 	return w, sp, log
 }
 

@@ -21,8 +21,9 @@ type ClusterType struct {
 }
 
 // ClusterTypes are those that labels and rules are known of, in the order in
-// which they are told. Sources: setup.cfg of Magnum 15, 17 and 22, and the two
-// Cluster API drivers (magnum-cluster-api 0.38, magnum-capi-helm 1.4).
+// which they are told. Sources: the entry points magnum.drivers in setup.cfg of
+// Magnum 15, 17 and 22, in pyproject.toml of magnum-cluster-api 0.38 (one name
+// for each os_distro) and in setup.cfg of magnum-capi-helm 1.4.
 func ClusterTypes() []ClusterType {
 	return []ClusterType{
 		{Name: "k8s_fedora_coreos", Magnum: []string{"k8s_fedora_coreos_v1"}, ServerType: "vm", Distros: []string{"fedora-coreos"}, COE: "kubernetes", Heat: true, Kubernetes: [2]int{29, 36}},
@@ -34,7 +35,7 @@ func ClusterTypes() []ClusterType {
 		{Name: "swarm_mode_fedora_atomic", Magnum: []string{"swarm_fedora_atomic_v2"}, ServerType: "vm", Distros: []string{"fedora-atomic"}, COE: "swarm-mode", Heat: true},
 		{Name: "mesos_ubuntu", Magnum: []string{"mesos_ubuntu_v1"}, ServerType: "vm", Distros: []string{"ubuntu"}, COE: "mesos", Heat: true},
 		{Name: "docker_ubuntu", ServerType: "vm", Distros: []string{"ubuntu"}, COE: "docker", Heat: true},
-		{Name: "magnum_cluster_api", Magnum: []string{"k8s_cluster_api"}, ServerType: "vm", Distros: []string{"ubuntu", "ubuntu-focal", "debian", "flatcar", "rockylinux"}, COE: "kubernetes"},
+		{Name: "magnum_cluster_api", Magnum: []string{"k8s_cluster_api_ubuntu", "k8s_cluster_api_ubuntu_focal", "k8s_cluster_api_debian", "k8s_cluster_api_flatcar", "k8s_cluster_api_rockylinux"}, ServerType: "vm", Distros: []string{"ubuntu", "ubuntu-focal", "debian", "flatcar", "rockylinux"}, COE: "kubernetes"},
 		{Name: "magnum_capi_helm", Magnum: []string{"k8s_capi_helm_v1"}, ServerType: "vm", Distros: []string{"ubuntu", "flatcar"}, COE: "kubernetes"},
 	}
 }
@@ -61,6 +62,6 @@ func ClusterTypeNamed(name string) (ClusterType, bool) {
 func PossibleTypes(s *Spec, driver string) []ClusterType {
 	return slices.DeleteFunc(ClusterTypes(), func(t ClusterType) bool {
 		return t.ServerType != s.ServerType || t.COE != s.COE || driver == "heat" && !t.Heat ||
-			s.Driver != "" && !t.Called(s.Driver)
+			driver == "magnum" && len(t.Magnum) == 0 || s.Driver != "" && !t.Called(s.Driver)
 	})
 }

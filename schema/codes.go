@@ -100,8 +100,8 @@ type Explanation struct {
 	Code     Code
 	Severity Severity
 	Title    string // a few words, as SARIF's and GitLab's rule names
-	Text     string // why it is a problem and what to do, a few sentences
-	Wrong    string // YAML that has it; may be empty
+	Text     string // why it is a problem and what to do, a few sentences in one line
+	Wrong    string // YAML that has it, cut down to what matters; may be empty
 	Right    string // the same without it
 }
 
@@ -125,76 +125,17 @@ func Explain(c Code) (Explanation, bool) {
 // Explanations are all codes, sorted.
 func Explanations() []Explanation { return slices.Clone(codeTable) }
 
-// codeTable explains each code.
+// codeTable explains each code: see explanations.go, and the rules' and the
+// clouds' beside it.
 //
 //nolint:gochecknoglobals // a table, never changed
-var codeTable = []Explanation{
-	{Code: CodeSyntax, Severity: Error, Title: "Not valid YAML"},
-	{Code: CodeNotRegular, Severity: Error, Title: "Not a regular file"},
-	{Code: CodeTooLarge, Severity: Error, Title: "File too large"},
-	{Code: CodeTooDeep, Severity: Error, Title: "Document too large or too deep"},
-	{Code: CodeAlias, Severity: Error, Title: "Broken alias"},
-	{Code: CodeTab, Severity: Error, Title: "Tab in the indentation"},
-	{Code: CodeDuplicateKey, Severity: Error, Title: "Key used twice"},
-	{Code: CodeKeyNotText, Severity: Error, Title: "Key is not text"},
-	{Code: CodeMergeKey, Severity: Error, Title: "Wrong merge key"},
-	{Code: CodeTag, Severity: Error, Title: "YAML tag"},
-	{Code: CodeForeign, Severity: Error, Title: "Not a document of Jeroboam"},
-	{Code: CodeKind, Severity: Error, Title: "Unknown kind"},
-	{Code: CodeUnknownField, Severity: Error, Title: "Unknown field"},
-	{Code: CodeMissingField, Severity: Error, Title: "Missing field"},
-	{Code: CodeType, Severity: Error, Title: "Wrong type"},
-	{Code: CodeNotAllowed, Severity: Error, Title: "Value not allowed"},
-	{Code: CodeForm, Severity: Error, Title: "Text in the wrong form"},
-	{Code: CodeRange, Severity: Error, Title: "Value out of bounds"},
-	{Code: CodeListSize, Severity: Error, Title: "List out of bounds"},
-	{Code: CodeOldWord, Severity: Error, Title: "Old name of Magnum"},
-	{Code: CodeDuplicate, Severity: Error, Title: "Declared twice"},
-	{Code: CodeNoTemplate, Severity: Error, Title: "No such ClusterTemplate"},
-	{Code: CodePreviousNames, Severity: Error, Title: "Previous name in use"},
-	{Code: CodeEvenMasters, Severity: Error, Title: "Even number of masters"},
-	{Code: CodeMastersNeedLB, Severity: Error, Title: "Masters without load balancer"},
-	{Code: CodeDriver, Severity: Error, Title: "Driver does not fit the engine"},
-	{Code: CodeNoFlavor, Severity: Error, Title: "No flavor"},
-	{Code: CodeNoKey, Severity: Error, Title: "No way to log in"},
-	{Code: CodeNoNetwork, Severity: Error, Title: "No external network"},
-	{Code: CodeNoSubnet, Severity: Error, Title: "Network and subnet do not go together"},
-	{Code: CodeNoMasters, Severity: Error, Title: "Engine without masters"},
-	{Code: CodeNodeCount, Severity: Error, Title: "Node count out of bounds"},
-	{Code: CodeGroup, Severity: Error, Title: "Wrong node group"},
-	{Code: CodeNodeLabel, Severity: Error, Title: "Refused node label or taint"},
-	{Code: CodeVolumeSize, Severity: Error, Title: "Volume too small"},
-	{Code: CodeAddress, Severity: Error, Title: "Wrong address"},
-	{Code: CodePublicKey, Severity: Error, Title: "Wrong SSH public key"},
-	{Code: CodeProxy, Severity: Error, Title: "Wrong proxy"},
-	{Code: CodeOverlap, Severity: Error, Title: "Networks overlap"},
-	{Code: CodeCron, Severity: Error, Title: "Wrong cron expression"},
-	{Code: CodeTimeZone, Severity: Error, Title: "Unknown time zone"},
-	{Code: CodeDuration, Severity: Error, Title: "Wrong duration"},
-	{Code: CodeRegistry, Severity: Error, Title: "Wrong registry"},
-	{Code: CodeInsecure, Severity: Warning, Title: "Not secure"},
-	{Code: CodeIdle, Severity: Warning, Title: "Field without effect"},
-	{Code: CodeClusterType, Severity: Error, Title: "Wrong cluster type"},
-	{Code: CodeSecretReference, Severity: Error, Title: "Wrong secret reference"},
-	{Code: CodeUnknownLabel, Severity: Error, Title: "Unknown label"},
-	{Code: CodeLabelValue, Severity: Error, Title: "Wrong value of a label"},
-	{Code: CodeLabelIgnored, Severity: Warning, Title: "Label without effect"},
-	{Code: CodeLabelsClash, Severity: Error, Title: "Labels that exclude each other"},
-	{Code: CodeLabelsDoubt, Severity: Warning, Title: "Labels that hardly work together"},
-	{Code: CodeKubeVersion, Severity: Error, Title: "Kubernetes version"},
-	{Code: CodeLabelSecret, Severity: Warning, Title: "Secret in Git"},
-	{Code: CodeLabelNumber, Severity: Error, Title: "Number instead of text"},
-	{Code: CodeLabelObsolete, Severity: Warning, Title: "Obsolete label"},
-	{Code: CodeRepository, Severity: Error, Title: "Wrong repository"},
-	{Code: CodeNotInCloud, Severity: Error, Title: "Not in the cloud"},
-	{Code: CodeUnseen, Severity: Note, Title: "Could not be checked"},
-	{Code: CodeNoSuchType, Severity: Error, Title: "No such cluster type"},
-	{Code: CodeUnsupported, Severity: Error, Title: "Not supported by the cluster type"},
-	{Code: CodeCloudLimit, Severity: Error, Title: "Beyond a limit of the cloud"},
-	{Code: CodeQuota, Severity: Error, Title: "Quota too small"},
-	{Code: CodeFlavor, Severity: Error, Title: "Flavor too small"},
-	{Code: CodeNetwork, Severity: Error, Title: "Network does not fit"},
-	{Code: CodeNoService, Severity: Error, Title: "Service missing in the cloud"},
-	{Code: CodeCredential, Severity: Error, Title: "Credential cannot do it"},
-	{Code: CodeNameConflict, Severity: Error, Title: "Names collide"},
+var codeTable = slices.Concat(documentCodes(), ruleCodes(), labelCodes(), cloudCodes())
+
+// NearestCode is the code that somebody most likely meant by a word, or "".
+func NearestCode(word string) Code {
+	codes := make([]string, 0, len(codeTable))
+	for _, e := range codeTable {
+		codes = append(codes, string(e.Code))
+	}
+	return Code(nearest(word, codes))
 }

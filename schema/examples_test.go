@@ -8,6 +8,7 @@ import (
 	"jeroboam.io/jeroboam/schema"
 )
 
+// TestExamples: every example is a fleet by itself, valid and without a warning.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	dirs, err := os.ReadDir("../examples")
@@ -31,6 +32,9 @@ func TestExamples(t *testing.T) {
 			}
 			if len(fleet.Clusters) == 0 {
 				t.Error("example has no clusters")
+			}
+			for _, w := range fleet.Warnings {
+				t.Error(w)
 			}
 		})
 	}

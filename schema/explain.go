@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -137,7 +138,22 @@ func (k *kind) translate(root *yaml.Node, ve *jsonschema.ValidationError) Proble
 		return missingFields(s)
 	}
 	code, message, hint := s.describe(keyword)
+	if l := s.field.label; l != nil {
+		code, message, hint = CodeLabelValue, s.labelMessage(keyword, message), cmp.Or(hint, boolHint(s.field, s.value))
+	}
 	return Problems{s.problem(code, s.value, message, hint)}
+}
+
+// labelMessage is the message about a label's value, in which an empty value
+// that is allowed can be seen.
+func (s spot) labelMessage(keyword, message string) string {
+	switch l := s.field.label; {
+	case keyword == "enum" || keyword == "type" && l.Type == LabelEnum:
+		return fmt.Sprintf("expected one of %s, found %s", choice(l.Allowed), s.found())
+	case keyword == "type" && s.field.Expected != "" && kindOf(s.value)&(kObject|kArray|kNull) == 0:
+		return fmt.Sprintf("expected %s, found %s", s.field.Expected, s.found())
+	}
+	return message
 }
 
 func (s spot) problem(code Code, at *yaml.Node, message, hint string) Problem {
@@ -152,20 +168,18 @@ func (k *kind) unknownFields(s spot) Problems {
 			continue
 		}
 		p := s.problem(CodeUnknownField, key, fmt.Sprintf("unknown field %q", short(key.Value)), k.unknownHint(s.field, key.Value))
+		if hint, ok := k.oldWord(s.field, key.Value); ok {
+			p.Code, p.Hint = CodeOldWord, hint
+		}
 		p.Pointer += "/" + escape(key.Value)
 		ps = append(ps, p)
 	}
 	return ps
 }
 
-// unknownHint finds what was meant by a name that is not a field: a field with
-// a similar name, one that Magnum calls so, or one of the other kind.
+// unknownHint finds what was meant by a name that is neither a field nor
+// Magnum's word for one: a field of the other kind, or one with a similar name.
 func (k *kind) unknownHint(f *field, name string) string {
-	for _, n := range f.names {
-		if f.props[n].Magnum == name {
-			return fmt.Sprintf("did you mean %q?", n)
-		}
-	}
 	if f.path == "spec" {
 		for _, other := range []string{KindClusterTemplate, KindCluster} {
 			if o := registry()[other]; o != k && o.root.props["spec"].props[name] != nil {
@@ -256,14 +270,26 @@ func (s spot) typeHint() string {
 		return "give it a value or leave it out"
 	case f.kinds == kString && k&(kBoolean|kInteger|kNumber) != 0:
 		return fmt.Sprintf("put it in quotes: %q", short(v.Value))
-	case f.kinds == kBoolean && k == kString && slices.Contains([]string{"yes", "on", "y"}, strings.ToLower(v.Value)):
-		return "write true"
-	case f.kinds == kBoolean && k == kString && slices.Contains([]string{"no", "off", "n"}, strings.ToLower(v.Value)):
-		return "write false"
+	case boolHint(f, v) != "":
+		return boolHint(f, v)
 	case f.kinds&(kInteger|kBoolean) != 0 && k == kString && (decimal(v.Value) || v.Value == "true" || v.Value == "false"):
 		return "write it without quotes"
 	case f.kinds == kArray && k == kString:
 		return fmt.Sprintf("write it as a list: [%s]", short(v.Value))
+	}
+	return ""
+}
+
+// boolHint is for the words that older YAML took for true and false.
+func boolHint(f *field, v *yaml.Node) string {
+	if f.kinds&kBoolean == 0 || f.kinds&kNumber != 0 || kindOf(v) == kBoolean {
+		return ""
+	}
+	switch strings.ToLower(v.Value) {
+	case "yes", "on", "y", "1":
+		return "write true"
+	case "no", "off", "n", "0":
+		return "write false"
 	}
 	return ""
 }

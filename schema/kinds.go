@@ -59,6 +59,7 @@ type kind struct {
 	root      *field
 	defs      map[string]*property
 	effective map[string]string         // see Effective
+	patterns  map[string]*regexp.Regexp // labels have few
 	strict    func() *jsonschema.Schema // compiled when first asked for: only mistakes need it
 }
 
@@ -184,6 +185,7 @@ type field struct {
 	index   []int             // of the Go struct's field, below the parent's
 	values  *field            // of an object with free keys
 	known   map[string]*field // free keys of which more is known: labels of the catalogue
+	label   *Label            // of a known key's value
 	keys    *field            // what these keys must be
 	items   *field
 	pattern *regexp.Regexp
@@ -204,7 +206,7 @@ func (k *kind) field(p *property, path string, t reflect.Type) (*field, error) {
 	}
 	var err error
 	if p.Pattern != "" {
-		f.pattern, err = regexp.Compile(p.Pattern)
+		f.pattern, err = k.regexp(p.Pattern)
 	}
 	if err == nil && p.PropertyNames != nil {
 		f.keys, err = k.field(p.PropertyNames, path, reflect.TypeFor[string]())
@@ -220,6 +222,9 @@ func (k *kind) field(p *property, path string, t reflect.Type) (*field, error) {
 			if err == nil {
 				f.known[key], err = k.field(of, join(path, "*"), t.Elem())
 			}
+			if err == nil {
+				f.known[key].label = catalogue()[key]
+			}
 		}
 	case p.Properties != nil && t.Kind() == reflect.Struct:
 		err = k.bind(f, t)
@@ -230,6 +235,18 @@ func (k *kind) field(p *property, path string, t reflect.Type) (*field, error) {
 		err = fmt.Errorf("%s does not fit the Go type %s", path, t)
 	}
 	return f, err
+}
+
+func (k *kind) regexp(pattern string) (*regexp.Regexp, error) {
+	if re, ok := k.patterns[pattern]; ok {
+		return re, nil
+	}
+	re, err := regexp.Compile(pattern)
+	if k.patterns == nil {
+		k.patterns = map[string]*regexp.Regexp{}
+	}
+	k.patterns[pattern] = re
+	return re, err
 }
 
 // bind pairs the properties of an object with the fields of a Go struct by

@@ -22,26 +22,47 @@ type Label struct {
 	Allowed []string  `json:"allowed,omitempty"` // values of an enum; of a list, what may be in it
 	Minimum *int      `json:"minimum,omitempty"` // of an int
 	Maximum *int      `json:"maximum,omitempty"`
+	Example string    `json:"example,omitempty"` // a value, where no reader has a default that is one
 
 	// What a change of it takes on a cluster that runs.
 	Effect LabelEffect `json:"effect"`
 	Fixed  string      `json:"fixed,omitempty"` // of effect never: why, and what a new cluster would have
 
 	Masters bool `json:"masters,omitempty"` // only masters read it: a change replaces no worker
-	Cluster bool `json:"cluster,omitempty"` // read from the cluster: in a group of its own it does nothing
 	Secret  bool `json:"secret,omitempty"`  // belongs in secretLabels, and is never shown
 
-	Readers  []Reader `json:"readers"`
+	Needs    []Need   `json:"needs,omitempty"`
+	Readers  []Reader `json:"readers"`            // none: no release reads it
 	Obsolete string   `json:"obsolete,omitempty"` // why nobody should set it any more
 }
 
 // Reader is a set of cluster types that read a label, and what they make of it.
 type Reader struct {
-	Types   []string `json:"types"`             // names of ClusterTypes
-	Default string   `json:"default,omitempty"` // the newest
-	Since   string   `json:"since,omitempty"`   // release of Magnum or of the driver
-	Until   string   `json:"until,omitempty"`   // last release that reads it
-	Note    string   `json:"note,omitempty"`    // what is different here
+	Types     []string `json:"types"`               // names of ClusterTypes
+	Default   string   `json:"default,omitempty"`   // the newest; empty: none
+	DefaultIs string   `json:"defaultIs,omitempty"` // what it is where settings of Magnum or other fields decide
+	Since     string   `json:"since,omitempty"`     // release of Magnum or of the driver; or SinceJeroboam
+	Until     string   `json:"until,omitempty"`     // last release that reads it
+	Note      string   `json:"note,omitempty"`      // what is different here
+	Cluster   bool     `json:"cluster,omitempty"`   // read from the cluster alone: labels of a group's own do nothing
+}
+
+// SinceJeroboam is Reader.Since of what only our own Heat driver reads: the same
+// type behind a Magnum API does not.
+const SinceJeroboam = "Jeroboam"
+
+// Need is what a label takes to have an effect, or to work at all: another
+// label, or a field, with one of some values.
+type Need struct {
+	When    []string `json:"when,omitempty"`    // values of the label that need it; none: all
+	Unless  []string `json:"unless,omitempty"`  // values that do not, behind a Magnum API: its defaults fit them
+	Types   []string `json:"types,omitempty"`   // names of the ClusterTypes that need it; none: all
+	Label   string   `json:"label,omitempty"`   // the other label, or
+	Field   string   `json:"field,omitempty"`   // the effective field
+	Values  []string `json:"values,omitempty"`  // one of these; none: anything but nothing, 0 and false
+	Or      string   `json:"or,omitempty"`      // a label that does as well if it is set
+	Written bool     `json:"written,omitempty"` // the other label's default does not do
+	Must    bool     `json:"must,omitempty"`    // the cluster cannot work without; else the label does nothing
 }
 
 // LabelType is what the text of a label has to be.
@@ -57,7 +78,7 @@ const (
 	LabelTag      LabelType = "tag"      // of a container image or chart
 	LabelVersion  LabelType = "version"  // vMAJOR.MINOR.PATCH, perhaps with -suffix
 	LabelCIDR     LabelType = "cidr"     // an IPv4 network, as 10.0.0.0/24
-	LabelCIDRs    LabelType = "cidrs"    // networks with commas between
+	LabelCIDRs    LabelType = "cidrs"    // networks, IPv4 or IPv6, with commas between
 	LabelIP       LabelType = "ip"       // an address
 	LabelURL      LabelType = "url"      // http or https
 	LabelPrefix   LabelType = "prefix"   // empty, or ends with /
@@ -120,11 +141,13 @@ func LabelOf(key string) (Label, bool) {
 	return *l, true
 }
 
-// ReadBy is how a cluster type reads the label; false if it does not.
-func (l *Label) ReadBy(clusterType string) (Reader, bool) {
-	i := slices.IndexFunc(l.Readers, func(r Reader) bool { return slices.Contains(r.Types, clusterType) })
-	if i < 0 {
-		return Reader{}, false
+// ReadBy is how a cluster type reads the label under a driver ("heat" or
+// "magnum"); false if it does not.
+func (l *Label) ReadBy(clusterType, driver string) (Reader, bool) {
+	for _, r := range l.Readers {
+		if slices.Contains(r.Types, clusterType) && (driver == "heat" || r.Since != SinceJeroboam) {
+			return r, true
+		}
 	}
-	return l.Readers[i], true
+	return Reader{}, false
 }

@@ -230,6 +230,9 @@ func (p *parser) kindOf(root *yaml.Node) (*kind, Problems) {
 		return nil, Problems{pr}
 	}
 	const elsewhere = "if the file is no part of the fleet, let path name the folder that is"
+	if what, ok := foreign(root); ok {
+		return report(root, CodeForeign, "", "turn it into documents of Jeroboam with: jeroboam convert FILE", "this is %s", what)
+	}
 	if root.Kind != yaml.MappingNode {
 		return report(root, CodeForeign, "", elsewhere, "expected a document with apiVersion and kind, found %s", found(root))
 	}
@@ -246,6 +249,9 @@ func (p *parser) kindOf(root *yaml.Node) (*kind, Problems) {
 	}
 	if k, ok := p.kinds[name.Value]; ok {
 		return k, nil
+	}
+	if hint, ok := oldKind(name.Value); ok {
+		return report(name, CodeOldWord, "/kind", hint, "expected one of %s, found %s", strings.Join(Kinds(), ", "), found(name))
 	}
 	return report(name, CodeKind, "/kind", didYouMean(name.Value, Kinds()),
 		"expected one of %s, found %s", strings.Join(Kinds(), ", "), found(name))

@@ -49,6 +49,24 @@ func TestBad(t *testing.T) {
 	})
 }
 
+// TestWarnings loads the archives in testdata/warnings: files of a fleet without
+// errors, and warnings.txt, all that is doubtful about them.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	eachArchive(t, "testdata/warnings/*.txtar", "warnings.txt", func(t *testing.T, files fstest.MapFS) string {
+		fleet, err := load(files)
+		if err != nil {
+			t.Fatalf("want no errors, got\n%v", err)
+		}
+		for _, p := range fleet.Warnings {
+			if p.Pos.File == "" || p.Pos.Line == 0 || p.Pos.Column == 0 || p.Severity() == schema.Error {
+				t.Errorf("no place, or no warning: %v", p)
+			}
+		}
+		return fleet.Warnings.Error() + "\n"
+	})
+}
+
 // eachArchive compares what run makes of the YAML files of each archive with
 // the archive's file named result.
 func eachArchive(t *testing.T, pattern, result string, run func(*testing.T, fstest.MapFS) string) {

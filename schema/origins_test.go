@@ -25,7 +25,7 @@ spec:
   flavor: f
   masterFlavor: m
   dockerVolumeSize: 10
-  labels: {kube_tag: v1, gone: x}
+  labels: {kube_tag: v1.33.1, coredns_tag: x}
   maintenance: {cron: "@daily", duration: 1h}
 `)},
 		"c.yaml": {Data: []byte(`apiVersion: jeroboam.io/v1alpha1
@@ -35,7 +35,7 @@ spec:
   cloud: lab
   template: t
   nodeCount: 3
-  labels: {a: b}
+  labels: {availability_zone: b}
   mergeLabels: false
   nodeGroups:
   - name: plain
@@ -43,7 +43,7 @@ spec:
     flavor: g
     image: j
     dockerVolumeSize: 5
-    labels: {c: d}
+    labels: {boot_volume_type: d}
 `)},
 	})
 	if err != nil {
@@ -64,10 +64,10 @@ spec:
 		"nodeGroups/default-master/dockerVolumeSize": "t.yaml:11:21",
 		"nodeGroups/own/dockerVolumeSize":            "c.yaml:15:23",
 		"nodeGroups/own":                             "c.yaml:12:5",
-		"nodeGroups/own/labels/c":                    "c.yaml:16:17",
-		"nodeGroups/own/labels/a":                    "c.yaml:8:15",
-		"labels/a":                                   "c.yaml:8:15",
-		"labels/gone":                                "c.yaml:1:1", // replaced
+		"nodeGroups/own/labels/boot_volume_type":     "c.yaml:16:32",
+		"nodeGroups/own/labels/availability_zone":    "c.yaml:8:31",
+		"labels/availability_zone":                   "c.yaml:8:31",
+		"labels/coredns_tag":                         "c.yaml:1:1", // replaced
 		"policy/maintenance":                         "t.yaml:13:16",
 		"policy/maintenance/cron":                    "t.yaml:13:23",
 		"policy/suspend":                             "c.yaml:1:1",

@@ -70,6 +70,21 @@ type resolver struct {
 	config    *Config      // the program's; nil if there is none
 	plays     map[CloudName]play
 	digests   *Digester
+	types     map[typeKey][]ClusterType
+}
+
+// A typeKey is all that PossibleTypes depends on.
+type typeKey struct{ play, coe, serverType, driver string }
+
+// possibleTypes is PossibleTypes, worked out once for clusters that are alike.
+func (c *clusterResolver) possibleTypes(s *Spec) []ClusterType {
+	key := typeKey{c.play.driver, s.COE, s.ServerType, s.Driver}
+	types, ok := c.types[key]
+	if !ok {
+		types = PossibleTypes(s, c.play.driver)
+		c.types[key] = types
+	}
+	return types
 }
 
 func newResolver(size int, config *Config, digests *Digester) *resolver {
@@ -77,6 +92,7 @@ func newResolver(size int, config *Config, digests *Digester) *resolver {
 		config:    config,
 		digests:   digests,
 		plays:     map[CloudName]play{},
+		types:     map[typeKey][]ClusterType{},
 		docs:      make([]placed, 0, size),
 		templates: map[TemplateName]placed{},
 		clusters:  make(map[Key]placed, size),
@@ -332,12 +348,20 @@ func (c *clusterResolver) groups(s *Spec) {
 		Flavor:           cmp.Or(c.spec.Flavor, c.base.Flavor),
 		DockerVolumeSize: volume,
 	}
-	s.Groups = append(s.Groups, worker)
-	own := len(s.Groups)
-	for i := range c.spec.NodeGroups {
-		s.Groups = append(s.Groups, group(&c.spec.NodeGroups[i], s, worker))
+	own := slices.IndexFunc(c.spec.NodeGroups, func(g groupSpec) bool { return g.Name == DefaultWorker })
+	if own >= 0 {
+		count := worker.NodeCount
+		worker = group(&c.spec.NodeGroups[own], s, worker)
+		worker.NodeCount = count
 	}
-	slices.SortFunc(s.Groups[own:], func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
+	s.Groups = append(s.Groups, worker)
+	others := len(s.Groups)
+	for i := range c.spec.NodeGroups {
+		if i != own {
+			s.Groups = append(s.Groups, group(&c.spec.NodeGroups[i], s, worker))
+		}
+	}
+	slices.SortFunc(s.Groups[others:], func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // group lays one group over the cluster's default-worker.
@@ -391,6 +415,8 @@ func (c *clusterResolver) policy() Policy {
 
 // check applies the rules over cluster and template together.
 func (c *clusterResolver) check(s *Spec) {
+	c.checkType(s)
+	c.checkRanges(s)
 	c.checkMasters(s)
 	for _, g := range s.Groups {
 		c.checkGroup(s, g)
@@ -401,12 +427,16 @@ func (c *clusterResolver) check(s *Spec) {
 	if s.FloatingIPEnabled && s.ExternalNetwork == "" {
 		c.missing(CodeNoNetwork, "externalNetwork", "floating IPs need externalNetwork: set it, or floatingIPEnabled: false")
 	}
+	if s.FixedNetwork != "" && s.FixedNetwork == s.ExternalNetwork {
+		c.report(c.where("fixedNetwork"), CodeNoNetwork, "/spec/fixedNetwork", "give the project's own network", "fixedNetwork and externalNetwork are the same: nodes do not live in an external network")
+	}
 	if s.FixedSubnet != "" && s.FixedNetwork == "" {
 		c.report(c.where("fixedSubnet"), CodeNoSubnet, "/spec/fixedSubnet", "set fixedNetwork too", "fixedSubnet is a subnet of fixedNetwork, which is not set")
 	}
 	if s.ServerType == "bm" && s.FixedSubnet == "" {
 		c.missing(CodeNoSubnet, "fixedSubnet", "bare metal needs fixedNetwork and fixedSubnet")
 	}
+	c.checkLabels(s)
 }
 
 // where is the place of an effective field in the cluster or the template.
@@ -417,6 +447,7 @@ func (c *clusterResolver) where(field string) Pos {
 	return c.d.start()
 }
 
+// origins are the places of the cluster's effective fields.
 func (c *clusterResolver) origins() Origins {
 	return Origins{
 		layers:   []written{{c.d.file, c.d.marks}, {c.t.file, c.t.marks}},

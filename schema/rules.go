@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -70,10 +69,14 @@ func (c *checker) template(t *templateSpec) {
 	c.driver("volumeDriver", t.COE, t.VolumeDriver, volumeDrivers(t.COE))
 	c.keys(t.SSHPublicKeys)
 	for i, s := range t.DNSNameservers {
-		if _, err := netip.ParseAddr(s); err != nil {
-			c.report(CodeAddress, "/spec/dnsNameservers/"+strconv.Itoa(i), "", "expected an IP address, found %q", short(s))
-		}
+		c.nameserver(i, s)
 	}
+	c.proxy("httpProxy", t.HTTPProxy)
+	c.proxy("httpsProxy", t.HTTPSProxy)
+	c.noProxy(t.NoProxy)
+	c.registry(t.InsecureRegistry)
+	c.tls(t)
+	c.clusterType(t)
 	if t.DockerStorageDriver == "devicemapper" && t.DockerVolumeSize > 0 && t.DockerVolumeSize < minDevicemapper {
 		c.report(CodeVolumeSize, "/spec/dockerVolumeSize", "", "devicemapper needs at least %d GiB, found %d", minDevicemapper, t.DockerVolumeSize)
 	}
@@ -103,7 +106,7 @@ func (c *checker) cluster(d *clusterDoc) {
 	c.secretLabels(s.Labels, s.SecretLabels)
 	for i := range s.NodeGroups {
 		n := child(spec, "nodeGroups").Content[i]
-		c.group(s.NodeGroups[:i], &s.NodeGroups[i], n, "/spec/nodeGroups/"+strconv.Itoa(i))
+		c.group(s, i, n, "/spec/nodeGroups/"+strconv.Itoa(i))
 	}
 	c.maintenance(s.Maintenance)
 	if i := slices.Index(s.PreviousNames, ClusterName(d.Metadata.Name)); i >= 0 {
@@ -111,13 +114,21 @@ func (c *checker) cluster(d *clusterDoc) {
 	}
 }
 
-func (c *checker) group(before []groupSpec, g *groupSpec, n *yaml.Node, at string) {
-	switch {
-	case g.Name == DefaultWorker:
-		c.report(CodeGroup, at+"/name", "set nodeCount, flavor and the like in spec", "every cluster has the group %s", g.Name)
-	case g.Name == DefaultMaster:
+func (c *checker) group(s *clusterSpec, index int, n *yaml.Node, at string) {
+	before, g := s.NodeGroups[:index], &s.NodeGroups[index]
+	nodes, counted := orDefault(g.NodeCount, 1), at+"/nodeCount"
+	switch g.Name {
+	case DefaultWorker:
+		nodes, counted = orDefault(s.NodeCount, 1), "/spec/nodeCount"
+		for _, field := range ownFields() {
+			if child(n, field) != nil {
+				c.report(CodeGroup, at+"/"+field, "set "+field+" in spec", "the group %s has its %s in spec", g.Name, field)
+			}
+		}
+	case DefaultMaster:
 		c.report(CodeGroup, at+"/name", "set masterCount and masterFlavor in spec", "every cluster with masters has the group %s", g.Name)
-	case slices.ContainsFunc(before, func(o groupSpec) bool { return o.Name == g.Name }):
+	}
+	if slices.ContainsFunc(before, func(o groupSpec) bool { return o.Name == g.Name }) {
 		c.report(CodeGroup, at+"/name", "names of groups differ", "the cluster has another group %q", g.Name)
 	}
 	if g.Role == "master" {
@@ -126,7 +137,7 @@ func (c *checker) group(before []groupSpec, g *groupSpec, n *yaml.Node, at strin
 	if g.MaxNodeCount > 0 && g.MinNodeCount > g.MaxNodeCount {
 		c.report(CodeNodeCount, at+"/minNodeCount", "", "minNodeCount %d is more than maxNodeCount %d", g.MinNodeCount, g.MaxNodeCount)
 	} else {
-		c.count(g, orDefault(g.NodeCount, 1), at+"/nodeCount")
+		c.count(g, nodes, counted)
 	}
 	for i, s := range g.Schedule {
 		entry := at + "/schedule/" + strconv.Itoa(i)
@@ -135,12 +146,17 @@ func (c *checker) group(before []groupSpec, g *groupSpec, n *yaml.Node, at strin
 		c.count(g, s.NodeCount, entry+"/nodeCount")
 	}
 	c.labels(child(n, "labels"), at+"/labels")
+	c.taints(g, at)
 	for key := range g.NodeLabels {
 		if reservedNodeLabel(key) {
 			c.report(CodeNodeLabel, at+"/nodeLabels/"+escape(key), "use a domain of your own", "Kubernetes keeps %q for itself", key)
 		}
 	}
 }
+
+// ownFields are those of a group that default-worker has in spec, where Magnum
+// has them. A document of default-worker among nodeGroups is for the others.
+func ownFields() []string { return []string{"nodeCount", "flavor", "dockerVolumeSize", "role"} }
 
 func (c *checker) count(g *groupSpec, n int, at string) {
 	if n < g.MinNodeCount {
@@ -171,23 +187,6 @@ func reservedNodeLabel(key string) bool {
 
 func inDomain(domain, parent string) bool {
 	return domain == parent || strings.HasSuffix(domain, "."+parent)
-}
-
-// labels checks that the text of each value is what its author wrote.
-func (c *checker) labels(labels *yaml.Node, at string) {
-	if labels == nil || labels.Kind != yaml.MappingNode {
-		return
-	}
-	for i := 0; i < len(labels.Content); i += 2 {
-		key, v := labels.Content[i], labels.Content[i+1]
-		if _, ok := labelText(v); !ok {
-			shown, hint := short(v.Value), fmt.Sprintf("put it in quotes: %q", short(v.Value))
-			if secretLabel(key.Value) {
-				shown, hint = "it", "put it in quotes"
-			}
-			c.report(CodeLabelNumber, at+"/"+escape(key.Value), hint, "YAML reads %s as a number, labels are text", shown)
-		}
-	}
 }
 
 // keys checks lines of authorized_keys. What is not one is never repeated in

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	yaml "sigs.k8s.io/yaml/goyaml.v3"
 )
@@ -94,7 +95,7 @@ func syntaxProblem(data []byte, err error) Problem {
 		name, _, _ = strings.Cut(name, "'")
 		if at := bytes.Index(data, []byte("*"+name)); at >= 0 {
 			line = 1 + bytes.Count(data[:at], []byte("\n"))
-			column := at - bytes.LastIndexByte(data[:at], '\n')
+			column := 1 + utf8.RuneCount(data[bytes.LastIndexByte(data[:at], '\n')+1:at]) // as the library counts
 			return Problemf(Pos{Line: line, Column: column}, CodeAlias, "the alias *%s has no anchor &%s before it", name, name)
 		}
 	}
