@@ -62,7 +62,7 @@ difference as a plan, carries it out and commits the status back.
 	f.StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
 	f.StringVar(&a.logLevel, "log-level", "warn", "log `level`: debug, info, warn or error")
 	f.BoolVar(&a.logJSON, "log-json", false, "log as JSON")
-	root.AddCommand(a.validate(), a.plan(), a.apply(), a.status(), a.schema(), a.sim(), a.doctor(), a.version())
+	root.AddCommand(a.validate(), a.plan(), a.apply(), a.status(), a.explain(), a.schema(), a.sim(), a.doctor(), a.version())
 	return root
 }
 
@@ -92,8 +92,11 @@ func (a *app) checkFlags() error {
 func (a *app) json() bool { return a.output == "json" }
 
 // view are the options of everything that is printed for people.
-func (a *app) view() view.Options {
-	file, ok := a.stdout.(*os.File)
+func (a *app) view() view.Options { return a.viewOn(a.stdout) }
+
+// viewOn are those of what goes elsewhere than to standard output.
+func (a *app) viewOn(w io.Writer) view.Options {
+	file, ok := w.(*os.File)
 	tty := ok && term.IsTerminal(int(file.Fd()))
 	return view.Options{Color: tty && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"}
 }
@@ -150,6 +153,18 @@ func (a *app) configDocument() (schema.Config, error) {
 		return schema.Config{}, err
 	}
 	return *c, nil
+}
+
+// loader loads fleets as the daemon would: what the configuration says of clouds
+// counts, where there is one.
+func (a *app) loader() (*schema.Loader, error) {
+	c, err := a.configDocument()
+	if err != nil {
+		return nil, err
+	}
+	l := schema.NewLoader()
+	l.Config = &c
+	return l, nil
 }
 
 func (a *app) configDefaults(c schema.Config) (schema.Config, error) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -19,6 +21,7 @@ type applyFlags struct {
 	wait    bool
 	timeout time.Duration
 	poll    time.Duration
+	sinks   sinks
 }
 
 func (a *app) apply() *cobra.Command {
@@ -35,6 +38,10 @@ is left to do but what a guard holds, and shows how far they are.
 With plan.json, made by plan --out, only exactly that plan is carried out: if
 commit or cloud have changed since, nothing is done and the exit code is 5.
 
+Warnings of the fleet go to standard error.
+
+` + sinksHelp + `
+
 ` + exitHelp,
 		Example: `  jeroboam apply
   jeroboam apply --wait --timeout 1h
@@ -46,10 +53,14 @@ commit or cloud have changed since, nothing is done and the exit code is 5.
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "make passes until everything has settled")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 2*time.Hour, "give up waiting after this `time`")
 	cmd.Flags().DurationVar(&f.poll, "poll", 10*time.Second, "`time` between two passes while waiting")
+	f.sinks.flags(cmd)
 	return cmd
 }
 
 func (a *app) runApply(ctx context.Context, f applyFlags, args []string) (err error) {
+	if err := f.sinks.check(a.json()); err != nil {
+		return err
+	}
 	config, err := a.config()
 	if err != nil {
 		return err
@@ -70,8 +81,10 @@ func (a *app) runApply(ctx context.Context, f applyFlags, args []string) (err er
 	r := a.reconciler(config, store, repo, repo)
 	r.Expect = expect
 	report, err := r.RunOnce(ctx)
+	// Told at the end: what was started must be shown whatever becomes of a file.
+	unfilled := a.showProblems(checked(report.Snapshot.Files, report.Warnings, err), f.sinks, false)
 	if err != nil {
-		return err
+		return errors.Join(unfilled, err)
 	}
 	if f.wait {
 		r.Expect = ""
@@ -80,8 +93,11 @@ func (a *app) runApply(ctx context.Context, f applyFlags, args []string) (err er
 			return err
 		}
 	}
-	if err := a.showReport(report); err != nil {
+	if err := a.showReport(report, f.sinks.text(a)); err != nil {
 		return err
+	}
+	if unfilled != nil {
+		return unfilled
 	}
 	return applyOutcome(report)
 }
@@ -157,11 +173,11 @@ func stuck(report reconcile.Report) bool {
 	return len(report.Plan.Unknown) > 0
 }
 
-func (a *app) showReport(report reconcile.Report) error {
+func (a *app) showReport(report reconcile.Report, w io.Writer) error {
 	if a.json() {
 		return view.ReportJSON(a.stdout, report, version())
 	}
-	return view.ReportText(a.stdout, report, a.view())
+	return view.ReportText(w, report, a.viewOn(w))
 }
 
 func applyOutcome(report reconcile.Report) error {

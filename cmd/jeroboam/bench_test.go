@@ -63,6 +63,26 @@ func BenchmarkPlanWithoutChange(b *testing.B) {
 	}
 }
 
+// BenchmarkValidate checks 10,000 Kubernetes clusters of 25 lines, a file each,
+// with the program as it is shipped, in a new process. Validation must find all
+// of them and no warning.
+func BenchmarkValidate(b *testing.B) {
+	const clusters = 10_000
+	binary, dir := build(b), b.TempDir()
+	writeKubernetes(b, dir, clusters)
+	var all []sample
+	for len(all) < runs || b.Loop() {
+		s, out := run(b, dir, nil, binary, "validate")
+		if want := fmt.Sprintf("Valid: %d clusters, %d templates\n", clusters, templates); string(out) != want {
+			b.Fatalf("got %.2000s, want %s", out, want)
+		}
+		all = append(all, s)
+	}
+	cpu, wall, peak := medians(b, all)
+	b.Logf("| validate | %d documents of 25 lines | %.2f s CPU | %.2f s wall | %.0f MiB peak | cold process; medians of %d; %d cores, %s |",
+		clusters, cpu, wall, peak, len(all), runtime.NumCPU(), runtime.Version())
+}
+
 // fleet is what is measured: how many clouds with how many clusters each, and
 // how many requests a plan of it may send.
 type fleet struct{ clouds, clusters, requests int }
@@ -76,24 +96,34 @@ type sample struct {
 	requests  int
 }
 
-// tell reports the medians.
-func tell(b *testing.B, f fleet, all []sample) {
-	median := func(of func(sample) float64) float64 {
-		var values []float64
-		for _, s := range all {
-			values = append(values, of(s))
-		}
-		slices.Sort(values)
-		return values[len(values)/2]
-	}
-	cpu := median(func(s sample) float64 { return s.cpu.Seconds() })
-	wall := median(func(s sample) float64 { return s.wall.Seconds() })
-	peak := median(func(s sample) float64 { return float64(s.peak) / (1 << 20) })
-	requests := median(func(s sample) float64 { return float64(s.requests) })
+// medians reports the medians of CPU and wall time, in seconds, and of the peak,
+// in MiB.
+func medians(b *testing.B, all []sample) (cpu, wall, peak float64) {
+	b.Helper()
+	cpu = median(all, func(s sample) float64 { return s.cpu.Seconds() })
+	wall = median(all, func(s sample) float64 { return s.wall.Seconds() })
+	peak = median(all, func(s sample) float64 { return float64(s.peak) / (1 << 20) })
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(cpu, "cpu-s")
 	b.ReportMetric(wall, "wall-s")
 	b.ReportMetric(peak, "peak-MiB")
+	return cpu, wall, peak
+}
+
+func median(all []sample, of func(sample) float64) float64 {
+	var values []float64
+	for _, s := range all {
+		values = append(values, of(s))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// tell reports the medians of plans.
+func tell(b *testing.B, f fleet, all []sample) {
+	b.Helper()
+	cpu, wall, peak := medians(b, all)
+	requests := median(all, func(s sample) float64 { return float64(s.requests) })
 	b.ReportMetric(requests, "requests")
 	b.Logf("| plan without change, on sim | %d x %d clusters | %.0f requests | %.2f s CPU | %.2f s wall | %.0f MiB peak | "+
 		"cold process, full store, fleet from Git; %v latency; medians of %d; %d cores, %s |",
@@ -313,6 +343,58 @@ spec:
 	}
 }
 
+// writeKubernetes puts a fleet of Kubernetes clusters into a folder: a file of 25
+// lines for each, and the templates.
+func writeKubernetes(b *testing.B, dir string, clusters int) {
+	b.Helper()
+	for i := range templates {
+		write(b, filepath.Join(dir, "templates", fmt.Sprintf("k8s-%03d.yaml", i)), fmt.Sprintf(`apiVersion: jeroboam.io/v1alpha1
+kind: ClusterTemplate
+metadata: {name: k8s-%03d}
+spec:
+  coe: kubernetes
+  image: fedora-coreos-latest
+  keypair: testkey
+  externalNetwork: public
+  networkDriver: calico
+  volumeDriver: cinder
+  dnsNameservers: [8.8.8.8]
+  flavor: m1.small
+  masterFlavor: m1.medium
+  masterLBEnabled: true
+  labels: {kube_tag: v1.33.1, auto_healing_enabled: true, calico_ipv4pool: 10.%d.0.0/16}
+`, i, 101+i))
+	}
+	for i := range clusters {
+		write(b, filepath.Join(dir, "clusters", fmt.Sprintf("%03d/c%05d.yaml", i/100, i)), fmt.Sprintf(`# owned by team %d
+apiVersion: jeroboam.io/v1alpha1
+kind: Cluster
+metadata:
+  name: cluster-%05d
+  labels:
+    team: team-%d
+spec:
+  cloud: cloud-%d
+  template: k8s-%03d
+  masterCount: 3
+  nodeCount: %d
+  labels:
+    kube_tag: v1.33.4
+    availability_zone: zone-%d
+    etcd_volume_size: 10
+  nodeGroups:
+  - name: gpu
+    nodeCount: 2
+    maxNodeCount: 4
+    flavor: g1.large
+  maintenance:
+    cron: "0 2 * * 6"
+    duration: 4h
+    timeZone: Europe/Berlin
+`, i%40, i, i%40, i%20, i%templates, i%9, i%3))
+	}
+}
+
 func write(b *testing.B, path, text string) {
 	b.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -360,9 +442,15 @@ func (w *world) plan(b *testing.B) sample {
 // run runs the program in the fleet's repository.
 func (w *world) run(b *testing.B, args ...string) (sample, []byte) {
 	b.Helper()
-	cmd := exec.CommandContext(b.Context(), w.binary, args...)
-	cmd.Dir = w.repo
-	cmd.Env = append(os.Environ(), "OS_CLIENT_CONFIG_FILE="+w.config)
+	return run(b, w.repo, []string{"OS_CLIENT_CONFIG_FILE=" + w.config}, w.binary, args...)
+}
+
+// run runs the program in a folder.
+func run(b *testing.B, dir string, env []string, binary string, args ...string) (sample, []byte) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), binary, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()

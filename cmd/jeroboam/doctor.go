@@ -99,7 +99,9 @@ func (a *app) examineRepository(ctx context.Context, c schema.Config) (*schema.F
 		f.Detail = err.Error()
 		return nil, f
 	}
-	fleet, err := schema.NewLoader().Load(snapshot.Files)
+	loader := schema.NewLoader()
+	loader.Config = &c
+	fleet, err := loader.Load(snapshot.Files)
 	if err != nil {
 		f.Detail, f.Advice = err.Error(), "run jeroboam validate"
 		return nil, f

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"jeroboam.io/jeroboam/cmd/internal/view"
 	"jeroboam.io/jeroboam/reconcile"
@@ -34,11 +35,15 @@ func (a *app) exit(err error) int {
 		return int(done)
 	}
 	if problems, ok := schema.AsProblems(err); ok {
+		// What else was said: of which commit they are, what could not be written.
+		if rest := strings.Trim(strings.Replace(err.Error(), problems.Error(), "", 1), ": \n"); rest != "" {
+			fmt.Fprintln(a.stderr, "jeroboam:", rest)
+		}
 		if a.json() {
 			_ = view.ProblemsJSON(a.stdout, problems)
-		} else {
-			_ = view.ProblemsText(a.stderr, problems, a.view())
+			return exitInvalid
 		}
+		_ = view.ProblemsText(a.stderr, problems, a.viewOn(a.stderr))
 		return exitInvalid
 	}
 	switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,7 @@ type planFlags struct {
 	detailed   bool
 	out        string
 	markdown   string
+	sinks      sinks
 }
 
 func (a *app) plan() *cobra.Command {
@@ -41,22 +43,20 @@ but GET to the cloud, and POST to Keystone for a token.
 with a cloud: it needs no credentials and no network. The head is the working
 tree unless --head names a revision.
 
+Warnings of the fleet go to standard error.
+
+` + sinksHelp + `
+
 ` + exitHelp,
 		Example: `  jeroboam plan .                                      # this folder against the cloud
   jeroboam plan --out plan.json && jeroboam apply plan.json
   jeroboam plan --offline --base origin/main           # what this branch changes
   jeroboam plan --offline --base v1 --head v2 fleet/ --markdown plan.md
-  jeroboam plan . --detailed-exitcode -o json`,
+  jeroboam plan . --detailed-exitcode -o json
+  jeroboam plan --offline --base origin/main --markdown plan.md --sarif plan.sarif --github`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.makePlan(cmd.Context(), f, args)
-			if err != nil {
-				return err
-			}
-			if err := a.showPlan(p, f); err != nil {
-				return err
-			}
-			return planOutcome(p.Plan, f.detailed)
+			return a.runPlan(cmd.Context(), f, args)
 		},
 	}
 	a.fleetFlags(cmd)
@@ -67,20 +67,43 @@ tree unless --head names a revision.
 	flags.BoolVar(&f.detailed, "detailed-exitcode", false, "exit with 2 when there are changes")
 	flags.StringVar(&f.out, "out", "", "write the plan as JSON to `file`, for apply")
 	flags.StringVar(&f.markdown, "markdown", "", "write the plan as Markdown to `file` (- for standard output instead of text)")
+	f.sinks.flags(cmd)
 	return cmd
 }
 
-func (a *app) makePlan(ctx context.Context, f planFlags, args []string) (view.Plan, error) {
+func (a *app) runPlan(ctx context.Context, f planFlags, args []string) error {
+	if err := f.sinks.check(a.json(), f.markdown == "-"); err != nil {
+		return err
+	}
+	p, err := a.makePlan(ctx, f, args)
+	unfilled := a.showProblems(p.checked, f.sinks, f.markdown == "-")
+	if err := errors.Join(unfilled, err); err != nil {
+		return err
+	}
+	if err := a.showPlan(p.Plan, f); err != nil {
+		return err
+	}
+	return planOutcome(p.Plan.Plan, f.detailed)
+}
+
+// planned is a plan and what was checked for it: nil if that could not be read.
+// An invalid fleet has no plan.
+type planned struct {
+	view.Plan
+	checked *view.Validation
+}
+
+func (a *app) makePlan(ctx context.Context, f planFlags, args []string) (planned, error) {
 	if f.offline {
 		return a.offlinePlan(f, args)
 	}
 	if f.base != "" || f.head != "" {
-		return view.Plan{}, fmt.Errorf("--base and --head compare two commits: add --offline")
+		return planned{}, fmt.Errorf("--base and --head compare two commits: add --offline")
 	}
 	return a.livePlan(ctx, args)
 }
 
-func (a *app) livePlan(ctx context.Context, args []string) (p view.Plan, err error) {
+func (a *app) livePlan(ctx context.Context, args []string) (p planned, err error) {
 	config, err := a.config()
 	if err != nil {
 		return p, err
@@ -95,10 +118,7 @@ func (a *app) livePlan(ctx context.Context, args []string) (p view.Plan, err err
 	}
 	defer closeStore(store, &err)
 	report, err := a.reconciler(config, store, source, board).Plan(ctx)
-	if err != nil {
-		return p, err
-	}
-	return a.viewPlan(report, view.Live), nil
+	return planned{a.viewPlan(report, view.Live), checked(report.Snapshot.Files, report.Warnings, err)}, err
 }
 
 // planSource is the folder that the arguments name, or the repository.
@@ -115,35 +135,39 @@ func (a *app) viewPlan(r reconcile.Report, mode string) view.Plan {
 	return view.Plan{Plan: r.Plan, Mode: mode, Commit: r.Snapshot.Commit, Tree: r.Snapshot.Tree, At: r.StartedAt, Tool: version()}
 }
 
-func (a *app) offlinePlan(f planFlags, args []string) (view.Plan, error) {
+func (a *app) offlinePlan(f planFlags, args []string) (p planned, err error) {
 	if f.base == "" {
-		return view.Plan{}, fmt.Errorf("--offline needs --base, the revision to compare with")
+		return p, fmt.Errorf("--offline needs --base, the revision to compare with")
 	}
 	repo, dir, err := localAround(dirOf(args))
 	if err != nil {
-		return view.Plan{}, err
+		return p, err
 	}
 	base, err := repo.At(f.base, dir)
 	if err != nil {
-		return view.Plan{}, err
+		return p, err
 	}
 	head, err := headOf(repo, f.head, dir)
 	if err != nil {
-		return view.Plan{}, err
+		return p, err
 	}
-	loader := schema.NewLoader()
+	loader, err := a.loader()
+	if err != nil {
+		return p, err
+	}
 	was, err := loader.Load(base.Files)
 	if err != nil {
-		return view.Plan{}, fmt.Errorf("base %s: %w", f.base, err)
+		return p, fmt.Errorf("base %s is invalid: %w", f.base, err)
 	}
 	want, err := loader.Load(head.Files)
 	if err != nil {
-		return view.Plan{}, err
+		p.checked = checked(head.Files, nil, err)
+		return p, err
 	}
 	plan := diff.Compute(want, diff.FromFleet(was), diff.OfflinePolicy(was))
-	return view.Plan{
+	return planned{view.Plan{
 		Plan: plan, Mode: view.Offline, Commit: head.Commit, BaseCommit: base.Commit, Tree: head.Tree, At: a.now(), Tool: version(),
-	}, nil
+	}, checked(head.Files, want.Warnings, nil)}, nil
 }
 
 // localAround is the repository that a folder is in. A relative folder is read,
@@ -187,7 +211,8 @@ func (a *app) showPlan(p view.Plan, f planFlags) error {
 	if a.json() {
 		return view.PlanJSON(a.stdout, p)
 	}
-	return view.PlanText(a.stdout, p, a.view())
+	w := f.sinks.text(a)
+	return view.PlanText(w, p, a.viewOn(w))
 }
 
 func toFile(name string, write func(io.Writer) error) (err error) {

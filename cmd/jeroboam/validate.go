@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,28 +12,74 @@ import (
 )
 
 func (a *app) validate() *cobra.Command {
-	return &cobra.Command{
+	var s sinks
+	var strict bool
+	cmd := &cobra.Command{
 		Use:   "validate [PATH]",
 		Short: "Check the fleet's documents; no network",
 		Long: `Check every document below PATH (default the working directory): YAML, JSON
-Schema, references, labels. All problems are shown at once.
+Schema, references, labels. All problems are shown at once, with a code that
+jeroboam explain knows. An error makes the fleet invalid; a warning is what is
+hardly meant, a note what could not be checked.
+
+` + sinksHelp + `
 
 ` + exitHelp,
 		Example: `  jeroboam validate
-  jeroboam validate fleet/ -o json`,
+  jeroboam validate fleet/ -o json
+  jeroboam validate --strict --github --sarif jeroboam.sarif   # GitHub Actions
+  jeroboam validate --junit junit.xml --gitlab-codequality quality.json
+  jeroboam validate --sarif - > jeroboam.sarif`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			fleet, err := loadDir(dirOf(args))
-			if err != nil {
-				return err
-			}
-			v := view.Validation{Clusters: len(fleet.Clusters), Templates: len(fleet.Templates), Problems: fleet.Warnings}
-			if a.json() {
-				return view.ValidationJSON(a.stdout, v)
-			}
-			return view.ValidationText(a.stdout, v, a.view())
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.runValidate(dirOf(args), strict, s) },
 	}
+	s.flags(cmd)
+	cmd.Flags().BoolVar(&strict, "strict", false, "warnings make the fleet invalid too")
+	return cmd
+}
+
+func (a *app) runValidate(dir string, strict bool, s sinks) error {
+	if err := s.check(a.json()); err != nil {
+		return err
+	}
+	files, err := dirFiles(dir)
+	if err != nil {
+		return err
+	}
+	loader, err := a.loader()
+	if err != nil {
+		return err
+	}
+	fleet, err := loader.Load(files)
+	v := checked(files, nil, err)
+	if v == nil {
+		return err
+	}
+	v.Strict = strict
+	if fleet != nil {
+		v.Clusters, v.Templates, v.Problems = len(fleet.Clusters), len(fleet.Templates), fleet.Warnings
+	}
+	if err := a.showValidation(*v, s); err != nil {
+		return err
+	}
+	if !v.Valid() {
+		return outcome(exitInvalid)
+	}
+	return nil
+}
+
+// showValidation says what is invalid on stderr, as all commands do, unless it
+// is JSON that is asked for.
+func (a *app) showValidation(v view.Validation, s sinks) error {
+	err := a.fill(s, v, false)
+	text := s.text(a)
+	if !v.Valid() {
+		text = a.stderr
+	}
+	if a.json() {
+		return errors.Join(view.ValidationJSON(a.stdout, v), err)
+	}
+	return errors.Join(view.ValidationText(text, v, a.viewOn(text)), err)
 }
 
 func count(n int, noun string) string {
@@ -47,14 +94,6 @@ func dirOf(args []string) string {
 		return "."
 	}
 	return args[0]
-}
-
-func loadDir(dir string) (*schema.Fleet, error) {
-	files, err := dirFiles(dir)
-	if err != nil {
-		return nil, err
-	}
-	return schema.NewLoader().Load(files)
 }
 
 // dirFiles are the documents below a folder, named as the folder was given.

@@ -2,6 +2,7 @@ package view
 
 import (
 	"io"
+	"strings"
 	"time"
 )
 
@@ -13,4 +14,14 @@ func NewLiveProgress(w io.Writer, o Options, began time.Time, width, height int)
 	p := NewProgress(w, o, began)
 	p.size = func() (int, int, bool) { return width, height, true }
 	return p
+}
+
+// TableRow is a row of a Markdown table of our own text.
+func TableRow(cells ...string) string {
+	var b strings.Builder
+	for i, c := range cells {
+		cells[i] = ourProse(c)
+	}
+	tableRow(&b, cells)
+	return b.String()
 }
