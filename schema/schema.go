@@ -10,13 +10,21 @@
 // status) sees effective specs and never asks which of template, cluster or
 // group a value came from, except to show its position.
 //
-// Read schema.go for the words, problem.go for how errors are told, load.go
-// for the way from bytes to documents (yaml.go, check.go, decode.go),
-// resolve.go for the way from documents to a Fleet, rules.go for what no JSON
-// Schema can say, secret.go for the one place in which a label's value is that
-// nobody may see. The JSON Schemas themselves are the .json files beside them;
-// kinds.go binds them to the types in documents.go, effective.go to the
-// effective fields.
+// Read schema.go for the words, load.go for the way from bytes to documents
+// (yaml.go, check.go, decode.go), resolve.go for the way from documents to a
+// Fleet. Where things are that change:
+//
+//	a field         its .json file, documents.go, effective.go, resolve.go; what
+//	                a change of it leads to is in package diff
+//	a rule          rules.go within a document, attributes.go for what a value
+//	                means, networks.go for addresses, label*.go for labels
+//	a label         labels.json, from which the JSON Schemas, the reference and
+//	                the class of its change are made; a rule over several in
+//	                labelcombos.go
+//	a cluster type  clustertypes.go
+//	a problem       codes.go, and its text in one of the explanations
+//	an old word     oldwords.go; whole documents of others in package convert
+//	a secret        secret.go, the one place in which its text is
 package schema
 
 import (
