@@ -58,6 +58,30 @@ type Checker interface {
 	Check(ctx context.Context, want []*schema.Cluster, have []diff.Observed) (map[schema.Key][]diff.Objection, error)
 }
 
+// Namer is a driver that can say what a cluster's things in the cloud are called.
+// The names follow from the cluster and the owner alone.
+type Namer interface {
+	Names(c *schema.Cluster) Names
+}
+
+// Names are what a cluster is called in its cloud.
+type Names struct {
+	Stack  string       `json:"stack"`
+	Groups []GroupNames `json:"groups"` // in the order of the spec
+	// Changed says that a name of Git is not in them as it is: it was cut, or
+	// holds what a host name may not.
+	Changed bool `json:"changed"`
+}
+
+// GroupNames are the names of a group's nodes, which are those of their servers
+// and ports as well: of the first and the last as far as the group is a new one.
+type GroupNames struct {
+	Group string `json:"group"`
+	Nodes int    `json:"nodes"`
+	First string `json:"first,omitempty"` // empty for a group without nodes
+	Last  string `json:"last,omitempty"`
+}
+
 // Inspector is a driver that can look deeper than Observe, at the price of
 // another list per project: nodes whose server is gone, which no record of the
 // cluster shows. It takes what was observed and returns it with those nodes

@@ -2,14 +2,12 @@ package heat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
@@ -22,54 +20,163 @@ import (
 // not known, and whoever is told so can ask for it.
 type catalogue struct {
 	d       *Driver
-	answers map[string]answer // by what it is, and its name
-	flavors map[string]bool   // names and ids; nil: not listed yet
+	answers map[string]any    // answer[T] by kind and name
+	lists   map[string]any    // by what they list
+	flavors map[string]flavor // by name and id; nil: not listed yet
 
-	resources map[string]int // by node file: its nested stack and what is in it
-}
-
-// answer is what came of one look-up; err is neither the author's nor a role's.
-type answer struct {
-	distro string // of an image
-	no     *diff.Objection
-	err    error
+	files map[string]map[string]any // node files by name, as data
 }
 
 func (d *Driver) catalogue() *catalogue {
-	return &catalogue{d: d, answers: map[string]answer{}, resources: map[string]int{}}
+	return &catalogue{d: d, answers: map[string]any{}, lists: map[string]any{}, files: map[string]map[string]any{}}
+}
+
+// answer is what came of one look-up; err is neither the author's nor a role's.
+type answer[T any] struct {
+	is  T
+	no  *diff.Objection
+	err error
+}
+
+// ask looks a name up, once. The objection has no field: that is where the name
+// is written, which may be in many places.
+func ask[T any](ctx context.Context, c *catalogue, kind, name string, find func(context.Context, string) (T, error)) (T, *diff.Objection, error) {
+	key := kind + " " + name
+	a, ok := c.answers[key].(answer[T])
+	if !ok {
+		var err error
+		a.is, err = find(ctx, name)
+		a.no, a.err = objection(kind, name, err)
+		c.answers[key] = a
+	}
+	return a.is, a.no, a.err
+}
+
+// once reads a list that several look-ups need.
+func once[T any](c *catalogue, what string, read func() (T, error)) (T, error) {
+	type result struct {
+		list T
+		err  error
+	}
+	r, ok := c.lists[what].(result)
+	if !ok {
+		r.list, r.err = read()
+		c.lists[what] = r
+	}
+	return r.list, r.err
+}
+
+// at puts an objection, if there is one, to a field.
+func at(field string, no *diff.Objection) []diff.Objection {
+	if no == nil {
+		return nil
+	}
+	o := *no
+	o.Field = field
+	return []diff.Objection{o}
+}
+
+func object(code schema.Code, field, format string, args ...any) diff.Objection {
+	return diff.Objection{Code: code, Field: field, Reason: fmt.Sprintf(format, args...)}
+}
+
+// misfitError is something that is there and will not do.
+type misfitError struct {
+	code schema.Code
+	text string
+}
+
+func (e *misfitError) Error() string { return e.text }
+
+func misfit(code schema.Code, op, format string, args ...any) error {
+	return &drivers.Error{Kind: drivers.Rejected, Op: op, Err: &misfitError{code, fmt.Sprintf(format, args...)}}
+}
+
+// objection turns an error into one, if it is the author's or a role's matter.
+func objection(kind, name string, err error) (*diff.Objection, error) {
+	f, e, m := openstack.AsFault(err), (*drivers.Error)(nil), (*misfitError)(nil)
+	switch {
+	case f != nil && f.Status == http.StatusForbidden:
+		return &diff.Objection{Code: schema.CodeUnseen, Unknown: true, Reason: fmt.Sprintf(
+			"%s cannot be seen (%v): ask the cloud's operator for a role that may read it, mostly %s", whether(kind, name), f, roleFor(kind))}, nil
+	case f != nil || drivers.KindOf(err) != drivers.Rejected || !errors.As(err, &e):
+		return nil, err
+	case openstack.NoService(err):
+		return &diff.Objection{Code: schema.CodeNoService, Reason: e.Err.Error()}, nil
+	case errors.As(err, &m):
+		return &diff.Objection{Code: m.code, Reason: m.text, Unknown: m.code == schema.CodeUnseen}, nil
+	}
+	return &diff.Objection{Code: schema.CodeNotInCloud, Reason: e.Err.Error()}, nil
+}
+
+func whether(kind, name string) string {
+	switch {
+	case kind == kindQuota:
+		return "how much is left of the quota of " + name
+	case name == "":
+		return "whether there is a " + kind + " for us"
+	}
+	return fmt.Sprintf("whether there is %s %q", kind, name)
 }
 
 // missing is every name of a spec that stands for nothing.
 func (c *catalogue) missing(ctx context.Context, s *schema.Spec) ([]diff.Objection, error) {
-	type named struct {
-		field, name string
-		find        func(ctx context.Context, name string) (distro string, err error)
-	}
-	wanted := []named{
-		{"image", s.Image, c.d.distroOf},
-		{"keypair", s.Keypair, c.keypair},
-		{"externalNetwork", s.ExternalNetwork, c.externalNetwork},
-		{"fixedNetwork", s.FixedNetwork, c.fixedNetwork},
-		{"fixedSubnet", s.FixedSubnet, c.fixedSubnet},
-	}
-	for _, g := range s.Groups {
-		at := "nodeGroups/" + g.Name
-		wanted = append(wanted, named{at + "/image", g.Image, c.d.distroOf}, named{at + "/flavor", g.Flavor, c.flavor})
-	}
 	var found []diff.Objection
-	for _, w := range wanted {
-		if w.name == "" {
-			continue
+	for _, look := range c.lookups(s) {
+		no, err := look(ctx)
+		if err != nil {
+			return nil, err
 		}
-		a := c.ask(ctx, w.field[strings.LastIndex(w.field, "/")+1:], w.name, w.find)
-		switch {
-		case a.err != nil:
-			return nil, a.err
-		case a.no != nil:
-			found = append(found, diff.Objection{Field: w.field, Reason: a.no.Reason, Unknown: a.no.Unknown})
-		}
+		found = append(found, no...)
 	}
 	return found, nil
+}
+
+type lookup func(ctx context.Context) ([]diff.Objection, error)
+
+// lookups are the names of a spec, in the order in which they are told. An image
+// of the cluster that a group names again is said once.
+func (c *catalogue) lookups(s *schema.Spec) []lookup {
+	all := []lookup{
+		nameAt(c, "image", "image", s.Image, c.d.imageNamed),
+		nameAt(c, "keypair", "keypair", s.Keypair, c.keypair),
+		nameAt(c, "externalNetwork", "externalNetwork", s.ExternalNetwork, c.externalNetwork),
+		nameAt(c, "fixedNetwork", "fixedNetwork", s.FixedNetwork, c.fixedNetwork),
+		nameAt(c, "fixedSubnet", "fixedSubnet", s.FixedSubnet, c.fixedSubnet),
+	}
+	all = append(all, c.labelled("labels/", s.Labels)...)
+	for _, g := range s.Groups {
+		in := "nodeGroups/" + g.Name + "/"
+		all = append(all,
+			nameAt(c, in+"image", "image", g.Image, c.d.imageNamed),
+			nameAt(c, in+"flavor", "flavor", g.Flavor, c.flavor))
+		if g.Labels != nil {
+			all = append(all, c.labelled(in+"labels/", g.Labels)...)
+		}
+	}
+	for _, check := range []func(context.Context, *schema.Spec) ([]diff.Objection, error){c.unfit, c.tooSmall, c.balancers, c.secrets} {
+		all = append(all, func(ctx context.Context) ([]diff.Objection, error) { return check(ctx, s) })
+	}
+	return all
+}
+
+// labelled are the names that labels hold.
+func (c *catalogue) labelled(in string, labels map[string]string) []lookup {
+	all := []lookup{nameAt(c, in+"availability_zone", "availability zone", labels["availability_zone"], c.serverZone)}
+	for _, l := range volumeTypeLabels() {
+		all = append(all, nameAt(c, in+l, "volume type", labels[l], c.volumeType))
+	}
+	return all
+}
+
+func nameAt[T any](c *catalogue, field, kind, name string, find func(context.Context, string) (T, error)) lookup {
+	return func(ctx context.Context) ([]diff.Objection, error) {
+		if name == "" {
+			return nil, nil
+		}
+		_, no, err := ask(ctx, c, kind, name, find)
+		return at(field, no), err
+	}
 }
 
 // typeOf is the type of the live cluster, else the one that image, server type
@@ -79,24 +186,24 @@ func (c *catalogue) typeOf(ctx context.Context, want *schema.Cluster, o diff.Obs
 		t, no := typeNamed(o.Type)
 		return t, o.TypeRevision, against("", no), nil
 	}
-	a := c.ask(ctx, "image", want.Spec.Image, c.d.distroOf)
+	img, no, err := ask(ctx, c, "image", want.Spec.Image, c.d.imageNamed)
 	switch {
-	case a.err != nil:
-		return t, 0, nil, a.err
-	case a.no != nil && a.no.Unknown:
-		return t, 0, []diff.Objection{{Field: "image", Reason: "its os_distro, by which the cluster type is chosen, cannot be read"}}, nil
-	case a.no != nil: // said already
+	case err != nil:
+		return t, 0, nil, err
+	case no != nil && no.Unknown:
+		return t, 0, []diff.Objection{object(schema.CodeCredential, "image", "its os_distro, by which the cluster type is chosen, cannot be read")}, nil
+	case no != nil: // said already
 		return t, 0, []diff.Objection{}, nil
 	}
-	t, no := typeFor(&want.Spec, a.distro)
-	return t, t.revision, against("coe", no), nil
+	t, why := typeFor(&want.Spec, img.Distro)
+	return t, t.revision, against("coe", why), nil
 }
 
 func against(field string, why error) []diff.Objection {
 	if why == nil {
 		return nil
 	}
-	return []diff.Objection{{Field: field, Reason: why.Error()}}
+	return []diff.Objection{object(schema.CodeNoSuchType, field, "%v", why)}
 }
 
 // strange are images that the cluster type does not know how to boot.
@@ -109,158 +216,29 @@ func (c *catalogue) strange(ctx context.Context, t clusterType, s *schema.Spec) 
 	}
 	var found []diff.Objection
 	for _, field := range slices.Sorted(maps.Keys(images)) {
-		a := c.ask(ctx, "image", images[field], c.d.distroOf)
-		if a.err != nil {
-			return nil, a.err
+		img, no, err := ask(ctx, c, "image", images[field], c.d.imageNamed)
+		if err != nil {
+			return nil, err
 		}
-		if a.distro != "" && a.distro != t.distro {
-			found = append(found, diff.Objection{Field: field, Reason: fmt.Sprintf(
-				"image %q has os_distro %q, and nodes of cluster type %s boot %s", images[field], a.distro, t.name, t.distro)})
+		if no == nil && img.Distro != t.distro {
+			found = append(found, object(schema.CodeUnsupported, field,
+				"image %q has os_distro %q, and nodes of cluster type %s boot %s", images[field], img.Distro, t.name, t.distro))
 		}
 	}
 	return found, nil
 }
 
-func (c *catalogue) ask(ctx context.Context, kind, name string, find func(context.Context, string) (string, error)) answer {
-	key := kind + " " + name
-	a, ok := c.answers[key]
-	if !ok {
-		a.distro, a.err = find(ctx, name)
-		a.no, a.err = objection(kind, name, a.err)
-		c.answers[key] = a
-	}
-	return a
-}
-
-func objection(kind, name string, err error) (*diff.Objection, error) {
-	switch f := openstack.AsFault(err); {
-	case f != nil && f.Status == http.StatusForbidden:
-		return &diff.Objection{Unknown: true, Reason: fmt.Sprintf(
-			"whether there is %s %q cannot be seen (%v): ask the cloud's operator for a role that may read it, mostly reader or member", kind, name, f)}, nil
-	case f == nil && drivers.KindOf(err) == drivers.Rejected:
-		var e *drivers.Error
-		errors.As(err, &e)
-		return &diff.Objection{Reason: e.Err.Error()}, nil
-	}
-	return nil, err
-}
-
+// keypair: a user who may only read is not the one who makes the clusters, and
+// no user sees the keypairs of another.
 func (c *catalogue) keypair(ctx context.Context, name string) (string, error) {
 	err := c.d.cloud.Get(ctx, "compute", "/os-keypairs/"+url.PathEscape(name), nil, nil)
-	if gone(err) {
+	switch t := c.d.cloud.Token(); {
+	case gone(err) && slices.Equal(t.Roles, []string{"reader"}):
+		return "", misfit(schema.CodeUnseen, "find keypair", "user %s, whose credential is used, may only read and has no keypair %q; "+
+			"whether the user who makes the cluster has it cannot be seen: a keypair is its user's, not the project's", t.UserName, name)
+	case gone(err):
 		return "", rejected("find keypair", "user %s, whose credential is used, has no keypair %q: a keypair is its user's, not the project's; "+
-			"use one of that user's, or sshPublicKeys, which a team can share", c.d.cloud.Token().UserName, name)
+			"use one of that user's, or sshPublicKeys, which a team can share", t.UserName, name)
 	}
 	return "", err
-}
-
-// flavor lists them all at first: Nova has no filter by name.
-func (c *catalogue) flavor(ctx context.Context, name string) (string, error) {
-	if c.flavors == nil {
-		type flavor struct{ ID, Name string }
-		all := map[string]bool{}
-		err := novaPages(ctx, c.d.cloud, "/flavors", "flavors", func(f flavor) (id string, known bool) {
-			known = all[f.ID]
-			all[f.ID], all[f.Name] = true, true
-			return f.ID, known
-		})
-		if err != nil {
-			return "", err
-		}
-		c.flavors = all
-	}
-	if !c.flavors[name] {
-		return "", rejected("find flavor", "there is no flavor %q that this project can see", name)
-	}
-	return "", nil
-}
-
-func (c *catalogue) externalNetwork(ctx context.Context, name string) (string, error) {
-	n, err := c.neutron(ctx, "network", name)
-	if err == nil && !n.External {
-		err = rejected("find network", "network %q is not external (router:external): no floating IPs come from it, and no router has a gateway there", name)
-	}
-	return "", err
-}
-
-func (c *catalogue) fixedNetwork(ctx context.Context, name string) (string, error) {
-	_, err := c.neutron(ctx, "network", name)
-	return "", err
-}
-
-func (c *catalogue) fixedSubnet(ctx context.Context, name string) (string, error) {
-	_, err := c.neutron(ctx, "subnet", name)
-	return "", err
-}
-
-// neutronThing is a network or a subnet.
-type neutronThing struct {
-	ID       string `json:"id"`
-	External bool   `json:"router:external"`
-}
-
-// neutron finds one by id or name, as Heat does.
-func (c *catalogue) neutron(ctx context.Context, kind, name string) (neutronThing, error) {
-	for _, by := range []string{"id", "name"} {
-		var got map[string]json.RawMessage
-		if err := c.d.cloud.Get(ctx, "network", "/"+kind+"s", url.Values{by: {name}}, &got); err != nil {
-			return neutronThing{}, err
-		}
-		var rows []neutronThing
-		if err := json.Unmarshal(got[kind+"s"], &rows); err != nil {
-			return neutronThing{}, &drivers.Error{Kind: drivers.Unknown, Op: "find " + kind, Err: err}
-		}
-		switch {
-		case len(rows) == 1:
-			return rows[0], nil
-		case len(rows) > 1:
-			ids := make([]string, len(rows))
-			for i, r := range rows {
-				ids[i] = r.ID
-			}
-			slices.Sort(ids)
-			return neutronThing{}, rejected("find "+kind, "%d %ss are named %q: give one of the ids %s", len(ids), kind, name, strings.Join(ids, ", "))
-		}
-	}
-	return neutronThing{}, rejected("find "+kind, "there is no %s %q that this project can see", kind, name)
-}
-
-// image is a row of Glance's list.
-type image struct {
-	ID     string `json:"id"`
-	Distro string `json:"os_distro"`
-}
-
-// distroOf is the os_distro of a Glance image given by id or name, as Magnum
-// looks it up.
-func (d *Driver) distroOf(ctx context.Context, name string) (string, error) {
-	var list struct {
-		Images []image `json:"images"`
-	}
-	if err := d.cloud.Get(ctx, "image", "/images", url.Values{"name": {name}}, &list); err != nil {
-		return "", err
-	}
-	if len(list.Images) == 0 {
-		var one image
-		err := d.cloud.Get(ctx, "image", "/images/"+url.PathEscape(name), nil, &one)
-		if gone(err) {
-			return "", rejected("find image", "there is no image %q that this project can see", name)
-		}
-		if err != nil {
-			return "", err
-		}
-		list.Images = append(list.Images, one)
-	}
-	switch {
-	case len(list.Images) > 1:
-		ids := make([]string, len(list.Images))
-		for i, img := range list.Images {
-			ids[i] = img.ID
-		}
-		slices.Sort(ids)
-		return "", rejected("find image", "%d images are named %q: give one of the ids %s", len(ids), name, strings.Join(ids, ", "))
-	case list.Images[0].Distro == "":
-		return "", rejected("find image", "image %q has no property os_distro, by which the cluster type is chosen", name)
-	}
-	return list.Images[0].Distro, nil
 }

@@ -2,11 +2,10 @@ package heat
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-
-	"sigs.k8s.io/yaml"
+	"strings"
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
@@ -33,45 +32,141 @@ func (d *Driver) Check(ctx context.Context, want []*schema.Cluster, have []diff.
 	}
 	names := d.catalogue()
 	all := map[schema.Key][]diff.Objection{}
+	var claims []claim
 	for _, c := range want {
 		o, exists := live[c.Key]
-		objections, err := d.checkOne(ctx, c, o, exists && o.Status != diff.DeleteComplete, names)
-		if err != nil {
+		x := &checked{Driver: d, c: c, o: o, exists: exists && o.Status != diff.DeleteComplete, names: names}
+		if err := x.check(ctx); err != nil {
 			return nil, err
 		}
-		if len(objections) > 0 {
-			all[c.Key] = objections
+		all[c.Key] = x.found
+		if x.claim != nil {
+			claims = append(claims, *x.claim)
 		}
 	}
+	more, err := names.allot(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
+	for k, found := range more {
+		all[k] = append(all[k], found...)
+	}
+	maps.DeleteFunc(all, func(_ schema.Key, found []diff.Objection) bool { return len(found) == 0 })
 	return all, nil
 }
 
-func (d *Driver) checkOne(ctx context.Context, c *schema.Cluster, o diff.Observed, exists bool, names *catalogue) ([]diff.Objection, error) {
-	found, err := names.missing(ctx, &c.Spec)
+// checked is one cluster on its way through the checks.
+type checked struct {
+	*Driver
+	c      *schema.Cluster
+	o      diff.Observed // if it exists
+	exists bool
+	names  *catalogue
+
+	found []diff.Objection
+	claim *claim // nil if what it needs cannot be known, or nothing will be done to it
+}
+
+func (x *checked) check(ctx context.Context) (err error) {
+	if x.found, err = x.names.missing(ctx, &x.c.Spec); err != nil {
+		return err
+	}
+	if !x.exists {
+		x.o.Type = "" // what is gone may come back as another
+		x.found = append(x.found, x.trusts()...)
+	}
+	t, revision, unclear, err := x.names.typeOf(ctx, x.c, x.o)
+	if err != nil || unclear != nil {
+		x.found = append(x.found, unclear...)
+		return err
+	}
+	strange, err := x.names.strange(ctx, t, &x.c.Spec)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !exists {
-		o.Type = "" // what is gone may come back as another
-		found = append(found, d.trusts()...)
+	x.found = append(x.found, strange...)
+	for _, f := range t.unsupported(&x.c.Spec) {
+		x.found = append(x.found, object(schema.CodeUnsupported, f, "cluster type %s has no use for %s", t.name, f))
 	}
-	t, revision, unclear, err := names.typeOf(ctx, c, o)
+	x.found = append(x.found, t.idle(&x.c.Spec)...)
+	return x.measure(ctx, t, revision)
+}
+
+// measure renders what a create would send and looks at its size, at what it
+// names, and at what it takes of the project's quotas.
+func (x *checked) measure(ctx context.Context, t clusterType, revision int) error {
+	l, body, err := sketch(x.owner, t, revision, x.c, &x.c.Spec)
+	if err != nil {
+		x.found = append(x.found, object(schema.CodeUnsupported, "", "%v", err))
+		return nil
+	}
+	x.found = append(x.found, limits(l, body, x.c, x.names)...)
+	zones, err := x.names.volumeZones(ctx, l, body.Template)
+	if err != nil {
+		return err
+	}
+	x.found = append(x.found, zones...)
+	if n, known := x.need(t, revision, x.names.partsOf(l, body.Template)); known {
+		held := slices.ContainsFunc(x.found, func(o diff.Objection) bool { return !o.Unknown })
+		x.claim = &claim{key: x.c.Key, need: n, moving: x.exists && moving(x.o), held: held}
+	}
+	return nil
+}
+
+// need is what the cluster will take. What is in motion takes what it asked for
+// before, and what is suspended takes nothing.
+func (x *checked) need(t clusterType, revision int, want parts) (need, bool) {
 	switch {
-	case err != nil:
-		return nil, err
-	case unclear != nil:
-		return append(found, unclear...), nil
+	case !x.exists:
+		return creation(&x.c.Spec, want), !x.c.Policy.Suspend
+	case x.o.Spec == nil:
+		return need{}, false
 	}
-	strange, err := names.strange(ctx, t, &c.Spec)
+	l, body, err := sketch(x.owner, t, revision, x.c, x.o.Spec)
 	if err != nil {
-		return nil, err
+		return need{}, false
 	}
-	found = append(found, strange...)
-	for _, f := range t.unsupported(&c.Spec) {
-		found = append(found, diff.Objection{Field: f, Reason: fmt.Sprintf("cluster type %s has no use for %s", t.name, f)})
+	have := x.names.partsOf(l, body.Template)
+	if moving(x.o) {
+		return coming(x.o, have), x.o.Status != diff.DeleteInProgress
 	}
-	found = append(found, t.idle(&c.Spec)...)
-	return append(found, limits(d.owner, t, revision, c, names.resources)...), nil
+	return growth(x.c, x.o, want, have), !x.c.Policy.Suspend
+}
+
+func moving(o diff.Observed) bool {
+	return strings.HasSuffix(string(o.Status), "_IN_PROGRESS") || o.Moving
+}
+
+// volumeZones are the availability zones that volumes would be asked in.
+func (c *catalogue) volumeZones(ctx context.Context, l layout, root map[string]any) ([]diff.Objection, error) {
+	var found []diff.Objection
+	seen := map[string]bool{}
+	for _, n := range l.nodes {
+		if seen[n.Group] {
+			continue
+		}
+		seen[n.Group] = true
+		params := asMap(asMap(asMap(root["resources"])[n.Name])["properties"])
+		for _, zone := range zonesOfVolumes(c.file(n.File, l.files[n.File]), params) {
+			_, no, err := ask(ctx, c, "availability zone of volumes", zone, c.volumeZone)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, at("nodeGroups/"+n.Group+"/labels/availability_zone", no)...)
+		}
+	}
+	return found, nil
+}
+
+// sketch is what a create of the cluster with that spec would send.
+func sketch(owner string, t clusterType, revision int, c *schema.Cluster, s *schema.Spec) (layout, stackBody, error) {
+	l := layout{owner: owner, about: about{Cloud: c.Cloud, Name: c.Name, Type: t.name, Revision: revision}}
+	l, err := l.next(diff.Step{Op: diff.Create, Cluster: c.Key, To: s, Want: c})
+	if err != nil {
+		return l, stackBody{}, err
+	}
+	body, err := l.body()
+	return l, body, err
 }
 
 // trusts: Heat makes a trust for every stack. A Keystone with the present
@@ -82,76 +177,51 @@ func (d *Driver) trusts() []diff.Objection {
 	if ac == nil || d.config.ApplicationCredentialTrusts {
 		return nil
 	}
-	return []diff.Objection{{Reason: fmt.Sprintf("the credential of cloud %s is the application credential %s, and Heat needs a trust "+
+	return []diff.Objection{object(schema.CodeCredential, "", "the credential of cloud %s is the application credential %s, and Heat needs a trust "+
 		"that current Keystones refuse to application credentials: use a password, or if `jeroboam doctor --write --cloud %s` "+
-		"shows that it works here, set clouds.%s.applicationCredentialTrusts: true in the Config", d.cloudName, ac.Name, d.cloudName, d.cloudName)}}
+		"shows that it works here, set clouds.%s.applicationCredentialTrusts: true in the Config", d.cloudName, ac.Name, d.cloudName, d.cloudName)}
 }
 
-// limits says what would not fit, with the number that does. It measures what a
-// create would send.
-func limits(owner string, t clusterType, revision int, c *schema.Cluster, resources map[string]int) []diff.Objection {
-	l := layout{owner: owner, about: about{Cloud: c.Cloud, Name: c.Name, Type: t.name, Revision: revision}}
-	l, err := l.next(diff.Step{Op: diff.Create, Cluster: c.Key, To: &c.Spec, Want: c})
-	if err != nil {
-		return []diff.Objection{{Reason: err.Error()}}
-	}
-	body, err := l.body()
-	if err != nil {
-		return []diff.Objection{{Reason: err.Error()}}
-	}
-	found := tooManyNodes(l, body, c.Policy.MaxBatchSize, resources)
+// limits says what would not fit, with the number that does.
+func limits(l layout, body stackBody, c *schema.Cluster, names *catalogue) []diff.Objection {
+	found := tooManyNodes(l, body, c.Policy.MaxBatchSize, names)
 	for _, g := range c.Spec.Groups {
 		i := slices.IndexFunc(l.nodes, func(n node) bool { return n.Group == g.Name })
 		// A node file is longer than its user data by more than Heat puts in.
 		if i >= 0 && len(l.files[l.nodes[i].File]) > maxUserData {
-			found = append(found, diff.Objection{Field: "nodeGroups/" + g.Name, Reason: fmt.Sprintf(
-				"its node file has %d bytes, and with its user data it may have %d; shorten sshPublicKeys or proxies", len(l.files[l.nodes[i].File]), maxUserData)})
+			found = append(found, object(schema.CodeCloudLimit, "nodeGroups/"+g.Name,
+				"its node file has %d bytes, and with its user data it may have %d; shorten sshPublicKeys or proxies", len(l.files[l.nodes[i].File]), maxUserData))
 		}
 	}
 	if n := len(mustJSON(body.Template)); n > maxTemplate {
-		found = append(found, diff.Objection{Field: "nodeGroups", Reason: fmt.Sprintf("the root template has %d bytes, and Heat takes %d", n, maxTemplate)})
+		found = append(found, object(schema.CodeCloudLimit, "nodeGroups", "the root template has %d bytes, and Heat takes %d", n, maxTemplate))
 	}
 	if n := len(mustJSON(body)); n > maxBody {
-		found = append(found, diff.Objection{Field: "nodeGroups", Reason: fmt.Sprintf(
-			"template and node files of %d groups have %d bytes, and Heat takes %d at once: fewer groups fit", len(c.Spec.Groups), n, maxBody)})
+		found = append(found, object(schema.CodeCloudLimit, "nodeGroups",
+			"template and node files of %d groups have %d bytes, and Heat takes %d at once: fewer groups fit", len(c.Spec.Groups), n, maxBody))
 	}
 	return append(found, twins(l)...)
 }
 
 // tooManyNodes counts the resources of root and node stacks as Heat does, those
 // included that a condition leaves out, and room for one batch of an upgrade.
-// What a file has is remembered, because most clusters of a fleet share theirs.
-func tooManyNodes(l layout, body stackBody, batch int, resources map[string]int) []diff.Objection {
+func tooManyNodes(l layout, body stackBody, batch int, names *catalogue) []diff.Objection {
 	if len(l.nodes) == 0 {
 		return nil
-	}
-	for name, text := range l.files {
-		if resources[name] == 0 {
-			resources[name] = 1 + resourcesIn(text)
-		}
 	}
 	root, _ := body.Template["resources"].(map[string]any)
 	shared := len(root) - len(l.nodes) + replacing*max(batch, 1)
 	need, largest := shared, 0
 	for _, n := range l.nodes {
-		need += resources[n.File]
-		largest = max(largest, resources[n.File])
+		nested := 1 + len(asMap(names.file(n.File, l.files[n.File])["resources"]))
+		need += nested
+		largest = max(largest, nested)
 	}
 	if need <= maxResources {
 		return nil
 	}
-	return []diff.Objection{{Field: "nodeGroups/*/nodeCount", Reason: fmt.Sprintf(
-		"%d nodes need %d resources and Heat takes %d a stack: %d nodes fit", len(l.nodes), need, maxResources, (maxResources-shared)/largest)}}
-}
-
-func resourcesIn(text string) int {
-	var file struct {
-		Resources map[string]json.RawMessage `json:"resources"`
-	}
-	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
-		panic("heat: a node file of ours is not YAML: " + err.Error())
-	}
-	return len(file.Resources)
+	return []diff.Objection{object(schema.CodeCloudLimit, "nodeGroups/*/nodeCount",
+		"%d nodes need %d resources and Heat takes %d a stack: %d nodes fit", len(l.nodes), need, maxResources, (maxResources-shared)/largest)}
 }
 
 // twins are groups whose nodes would have the same names: what is left of a
@@ -160,8 +230,8 @@ func twins(l layout) []diff.Objection {
 	groups, found := map[string]string{}, []diff.Objection(nil)
 	for _, n := range l.nodes {
 		if other, ok := groups[n.Name]; ok {
-			found = append(found, diff.Objection{Field: "nodeGroups/" + n.Group, Reason: fmt.Sprintf(
-				"its nodes would be named as those of %s (%s): name one of the groups differently", other, n.Name)})
+			found = append(found, object(schema.CodeNameConflict, "nodeGroups/"+n.Group,
+				"its nodes would be named as those of %s (%s): name one of the groups differently", other, n.Name))
 			break
 		}
 		groups[n.Name] = n.Group

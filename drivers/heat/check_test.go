@@ -194,8 +194,8 @@ func TestCheckObjectsToTwins(t *testing.T) {
 func TestCheckWithoutARole(t *testing.T) {
 	t.Parallel()
 	for service, want := range map[string][]string{
-		"compute": {"? keypair: ", "? nodeGroups/default-worker/flavor: "},
-		"network": {"? externalNetwork: ", "? fixedNetwork: "},
+		"compute": {"? keypair: ", "? nodeGroups/default-worker/flavor: ", "? : how much is left of the quota of compute cannot be seen"},
+		"network": {"? externalNetwork: ", "? fixedNetwork: ", "? : how much is left of the quota of network cannot be seen"},
 		"image":   {"? image: ", "image: its os_distro"},
 	} {
 		t.Run(service, func(t *testing.T) {
@@ -269,8 +269,9 @@ func TestCheckAsksOnce(t *testing.T) {
 	if err != nil || len(found) != 0 {
 		t.Fatal(err, found)
 	}
-	// 2 images, a keypair, the flavors, 2 networks that are looked up by id first.
-	if log := s.cloud.Requests(); len(log.Requests) != 2+1+1+4 {
+	// 2 images, a keypair, the flavors, 2 networks that are looked up by id first, the
+	// subnets of one and its free addresses, and the quotas of Nova and Neutron.
+	if log := s.cloud.Requests(); len(log.Requests) != 2+1+1+4+2+2 {
 		t.Errorf("%d requests: %v", len(log.Requests), log.Counts)
 	}
 }
@@ -337,7 +338,7 @@ func TestEveryFieldIsCarriedOutOrObjectedTo(t *testing.T) {
 	for _, at := range []string{"labels/", "nodeGroups/*/labels/", "secretLabels/", "nodeGroups/*/secretLabels/"} {
 		for _, key := range []string{"availability_zone", "kube_tag", "made_up"} {
 			c := declare(t, "a", func(s *schema.Spec) {
-				plain, secret := map[string]string{key: "x"}, map[string]schema.Secret{key: {Digest: "x"}}
+				plain, secret := map[string]string{key: "nova"}, map[string]schema.Secret{key: {Digest: "x"}} // nova is a zone
 				switch at {
 				case "labels/":
 					s.Labels = plain

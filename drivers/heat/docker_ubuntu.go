@@ -24,12 +24,14 @@ func dockerUbuntu() clusterType {
 // dockerIdle are the fields that others make useless.
 func dockerIdle(s *schema.Spec) []diff.Objection {
 	var found []diff.Objection
-	add := func(field, reason string) { found = append(found, diff.Objection{Field: field, Reason: reason}) }
+	add := func(code schema.Code, field, reason string) {
+		found = append(found, diff.Objection{Code: code, Field: field, Reason: reason})
+	}
 	if s.FloatingIPEnabled && s.ExternalNetwork == "" {
-		add("externalNetwork", "floatingIPEnabled needs an externalNetwork to take addresses from")
+		add(schema.CodeNetwork, "externalNetwork", "floatingIPEnabled needs an externalNetwork to take addresses from")
 	}
 	if len(s.DNSNameservers) > 0 && s.FixedNetwork != "" {
-		add("dnsNameservers", "they are of a new network; those of fixedNetwork are set at its subnet")
+		add(schema.CodeUnsupported, "dnsNameservers", "they are of a new network; those of fixedNetwork are set at its subnet")
 	}
 	return found
 }

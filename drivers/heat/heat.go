@@ -12,9 +12,11 @@
 // accepts an update while another runs, so each write reads the stack first.
 //
 // Read layout.go for what a stack is made of, observe.go for how it is seen,
-// apply.go for how it is changed, identity.go for whose it is, check.go and
-// catalogue.go for what is found out before anything is touched, clustertype.go
-// for what is different from one cluster type to the next. api.go is what is
+// apply.go for how it is changed, identity.go for whose it is, clustertype.go
+// for what is different from one cluster type to the next. What is found out
+// before anything is touched is in check.go: catalogue.go looks up names, once
+// each (images.go, networks.go, volumes.go, services.go), need.go counts what
+// would be sent and quota.go compares that with what is left. api.go is what is
 // asked of Heat, examine.go is for doctor. The templates themselves are in
 // package templates.
 package heat
@@ -46,6 +48,7 @@ type Driver struct {
 var (
 	_ drivers.Driver    = (*Driver)(nil)
 	_ drivers.Checker   = (*Driver)(nil)
+	_ drivers.Namer     = (*Driver)(nil)
 	_ drivers.Placed    = (*Driver)(nil)
 	_ drivers.Inspector = (*Driver)(nil)
 	_ drivers.Examiner  = (*Driver)(nil)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -109,14 +110,36 @@ func label(text string, limit int) string {
 	return strings.TrimLeft(s+"-"+hex.EncodeToString(sum[:2]), "-")
 }
 
+// How much of a cluster's and a group's name is in those of nodes, in characters.
+const (
+	maxNameLabel  = 20
+	maxGroupLabel = 16
+)
+
 // nodeName is the name of a node's nested stack in the root, of its server and
 // of its port: at most 53 characters, as kubelet and Heat want.
 func nodeName(owner string, k schema.Key, group string, number int) string {
-	name := label(string(k.Name), 20)
+	name := label(string(k.Name), maxNameLabel)
 	if name[0] >= '0' && name[0] <= '9' {
-		name = "c-" + name[:min(len(name), 18)]
+		name = "c-" + name[:min(len(name), maxNameLabel-2)]
 	}
-	return fmt.Sprintf("%s-%s-%s-%d", name, identity(owner, k), label(group, 16), number)
+	return fmt.Sprintf("%s-%s-%s-%d", name, identity(owner, k), label(group, maxGroupLabel), number)
+}
+
+// Names are what a cluster's stack and nodes are called.
+func (d *Driver) Names(c *schema.Cluster) drivers.Names {
+	cluster := label(string(c.Name), maxNameLabel)
+	names := drivers.Names{Stack: stackName(d.owner, c.Key), Changed: cluster != string(c.Name)}
+	for _, g := range c.Spec.Groups {
+		of := drivers.GroupNames{Group: g.Name, Nodes: g.NodeCount}
+		if g.NodeCount > 0 {
+			of.First = nodeName(d.owner, c.Key, g.Name, 0)
+			of.Last = nodeName(d.owner, c.Key, g.Name, g.NodeCount-1)
+		}
+		names.Groups = append(names.Groups, of)
+		names.Changed = names.Changed || label(g.Name, maxGroupLabel) != g.Name
+	}
+	return names
 }
 
 // mustJSON is for values of ours that always encode.

@@ -18,13 +18,53 @@ func (c *Cloud) newVolume(project, user string, given obj, size int) (obj, *fail
 	if limit := c.quota(project, "gigabytes", -1); limit >= 0 && gigs+size > limit {
 		return nil, failf("OverLimit", "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. Requested %dG, quota is %dG and %dG has been consumed. (HTTP 413) (Request-ID: req-%s)", size, limit, gigs, c.uuid())
 	}
+	if f := c.overTypeQuota(project, given, size); f != nil {
+		return nil, f
+	}
 	id := c.uuid()
 	return c.volumes.add(fill(obj{
 		"id": id, "status": "creating", "size": size, "availability_zone": "nova", "created_at": c.now.Format("2006-01-02T15:04:05.000000"),
-		"updated_at": nil, "attachments": []any{}, "name": "", "description": nil, "volume_type": "__DEFAULT__", "snapshot_id": nil, "source_volid": nil,
+		"updated_at": nil, "attachments": []any{}, "name": "", "description": nil, "volume_type": defaultVolumeType, "snapshot_id": nil, "source_volid": nil,
 		"metadata": obj{}, "user_id": user, "bootable": "false", "encrypted": false, "replication_status": nil, "consistencygroup_id": nil,
 		"multiattach": false, "project_id": project,
 	}, given)), nil
+}
+
+// defaultVolumeType is the lab's default_volume_type.
+const defaultVolumeType = "lab"
+
+// overTypeQuota: besides those of all volumes there are quotas of each type.
+func (c *Cloud) overTypeQuota(project string, given obj, size int) *fail {
+	typ := defaultVolumeType
+	if id, _ := given["volume_type"].(string); id != "" {
+		typ = id
+		if t := c.vtypes.get(id); t != nil {
+			typ = t.str("name")
+		}
+	}
+	n, gigs := c.volumesOf(project, typ)
+	if limit := c.quota(project, "volumes_"+typ, -1); limit >= 0 && n >= limit {
+		return failf("OverLimit", "VolumeLimitExceeded: Maximum number of volumes allowed (%d) exceeded for quota 'volumes_%s'. (HTTP 413) (Request-ID: req-%s)", limit, typ, c.uuid())
+	}
+	if limit := c.quota(project, "gigabytes_"+typ, -1); limit >= 0 && gigs+size > limit {
+		return failf("OverLimit", "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes_%s quota. Requested %dG, quota is %dG and %dG has been consumed. (HTTP 413) (Request-ID: req-%s)", typ, size, limit, gigs, c.uuid())
+	}
+	return nil
+}
+
+// volumesOf counts the volumes of a type by its name.
+func (c *Cloud) volumesOf(project, typ string) (n, gigs int) {
+	for _, v := range c.volumes.rows {
+		of := v.str("volume_type")
+		if t := c.vtypes.get(of); t != nil {
+			of = t.str("name")
+		}
+		if v.str("project_id") == project && of == typ {
+			n++
+			gigs += v["size"].(int)
+		}
+	}
+	return n, gigs
 }
 
 // attach ties a volume to a server, or frees it when s is nil.
@@ -88,6 +128,19 @@ func (c *Cloud) cinderRoutes() {
 		return reply{status: 202}
 	}))
 	c.handle("GET "+v3+"/types", c.cinder(func(q *query) reply { return ok(obj{"volume_types": q.vtypes.rows}) }))
+	c.handle("GET "+v3+"/types/{id}", c.cinder(func(q *query) reply {
+		id := q.path("id")
+		if id == "default" {
+			id = uuidFrom("type " + defaultVolumeType)
+		}
+		if t := q.vtypes.get(id); t != nil {
+			return ok(obj{"volume_type": t})
+		}
+		return novaMissing("Volume type", id)
+	}))
+	c.handle("GET "+v3+"/os-availability-zone", c.cinder(func(*query) reply {
+		return ok(obj{"availabilityZoneInfo": []any{obj{"zoneName": "nova", "zoneState": obj{"available": true}}}})
+	}))
 	c.handle("GET "+v3+"/limits", c.cinder(func(q *query) reply {
 		p, n, gigs := q.path("project"), countIn(&q.volumes, q.path("project")), q.gigabytes(q.path("project"))
 		return ok(obj{"limits": obj{"rate": []any{}, "absolute": obj{
@@ -112,7 +165,11 @@ func cinderQuota(q *query) reply {
 	p := q.path("target")
 	used := map[string]int{
 		"volumes": countIn(&q.volumes, p), "gigabytes": q.gigabytes(p), "per_volume_gigabytes": 0, "snapshots": 0, "backups": 0, "backup_gigabytes": 0, "groups": 0,
-		"volumes_lab": 0, "gigabytes_lab": 0, "snapshots_lab": 0, "volumes___DEFAULT__": 0, "gigabytes___DEFAULT__": 0, "snapshots___DEFAULT__": 0,
+	}
+	for _, t := range q.vtypes.rows {
+		name := t.str("name")
+		used["volumes_"+name], used["gigabytes_"+name] = q.volumesOf(p, name)
+		used["snapshots_"+name] = 0
 	}
 	def := map[string]int{"backups": 10, "backup_gigabytes": 1000, "groups": 10}
 	usage := q.param("usage") == "True" || q.param("usage") == "true"

@@ -122,6 +122,9 @@ func createNet(c *Cloud, o *op) (obj, *fail) {
 func createSubnet(c *Cloud, o *op) (obj, *fail) {
 	g := o.given("cidr", "gateway_ip", "ip_version", "enable_dhcp", "dns_nameservers", "allocation_pools", "host_routes", "tags")
 	g["network_id"] = o.props["network"]
+	if f := c.overQuota(o.r.st.project.id, "subnet", &c.network.subnets); f != nil {
+		return nil, f
+	}
 	return c.newSubnet(o.r.st.project.id, g)
 }
 
@@ -184,6 +187,10 @@ func groupRules(c *Cloud, o *op, g obj) *fail {
 		rule := obj{}
 		for _, k := range []string{"direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix", "remote_group_id"} {
 			rule[k] = in[k]
+		}
+		p := o.r.st.project.id
+		if limit := c.quota(p, "security_group_rule", -1); limit >= 0 && c.rulesOf(p) >= limit {
+			return failf("OverQuotaClient", "Quota exceeded for resources: ['security_group_rule'].\nNeutron server returns request_ids: ['req-%s']", c.uuid())
 		}
 		if in.str("remote_mode") == "remote_group_id" && rule["remote_group_id"] == nil {
 			rule["remote_group_id"] = g["id"]

@@ -16,6 +16,9 @@ func octaviaKind(name string) *kind {
 	switch name {
 	case "OS::Octavia::LoadBalancer":
 		k := rowKind("LoadBalancer", func(c *Cloud) *table { return &c.lb.loadbalancers }, func(c *Cloud, o *op) (obj, *fail) {
+			if limit, p := c.quota(o.r.st.project.id, "load_balancer", -1), o.r.st.project.id; limit >= 0 && countIn(&c.lb.loadbalancers, p) >= limit {
+				return nil, failf("OctaviaClientException", "Quota has been met for resources: Load Balancer (HTTP 403) (Request-ID: req-%s)", c.uuid())
+			}
 			sub := c.network.subnets.get(o.text("vip_subnet"))
 			want := obj{"network_id": sub["network_id"], "name": "octavia-lb", "device_owner": "Octavia", "fixed_ips": []any{obj{"subnet_id": sub["id"], "ip_address": o.text("vip_address")}}}
 			p, f := c.newPort(o.r.st.project.id, want)

@@ -49,6 +49,7 @@ type identity struct {
 	roleIDs  map[string]string
 	tokens   map[string]*token
 	creds    []*appCred
+	without  []string // service types that catalogs lack
 }
 
 func (i *identity) projectByName(name string) *project {
@@ -85,6 +86,11 @@ func (c *Cloud) seedIdentity() {
 				c.identity.roleIDs[r] = c.hex32()
 			}
 		}
+	}
+	demo := c.identity.projectByName("demo")
+	c.identity.users = append(c.identity.users, &user{c.hex32(), "viewer", "sim", map[string][]string{demo.id: {"reader"}}, demo.id})
+	if c.identity.roleIDs["reader"] == "" {
+		c.identity.roleIDs["reader"] = c.hex32()
 	}
 	admin := c.identity.userByName("admin")
 	admin.roles[c.identity.projectByName("demo").id] = []string{"admin"}
@@ -338,6 +344,9 @@ func (q *query) catalog(p *project) []any {
 		{"load-balancer", "octavia", octaviaAt},
 		{"key-manager", "barbican", barbicanAt},
 	} {
+		if slices.Contains(q.identity.without, s[0]) {
+			continue
+		}
 		eps := []any{}
 		for _, face := range []string{"public", "internal", "admin"} {
 			eps = append(eps, obj{"id": idFrom(s[0] + face), "interface": face, "region_id": "RegionOne", "region": "RegionOne", "url": q.base() + s[2]})

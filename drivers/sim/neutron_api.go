@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +37,21 @@ func (c *Cloud) neutronRoutes() {
 			}
 		}
 		return q.neutronList("security_group_rules", &rules)
+	}))
+	c.handle("GET "+v2+"/network-ip-availabilities", c.authed(func(q *query) reply {
+		rows := []obj{}
+		for _, n := range q.network.nets.rows {
+			if q.tok.admin() {
+				rows = append(rows, q.availability(n))
+			}
+		}
+		return ok(obj{"network_ip_availabilities": rows})
+	}))
+	c.handle("GET "+v2+"/network-ip-availabilities/{id}", c.authed(func(q *query) reply {
+		if n := q.network.nets.get(q.path("id")); n != nil && q.tok.admin() {
+			return ok(obj{"network_ip_availability": q.availability(n)})
+		}
+		return neutronError(404, "HTTPNotFound", "The resource could not be found.")
 	}))
 	c.handle("GET "+v2+"/quotas/{project}", c.authed(neutronQuota))
 	c.handle("GET "+v2+"/quotas/{project}/details", c.authed(neutronQuotaDetails))
@@ -214,12 +231,61 @@ func addressMatch(o obj, vals []string) bool {
 	return false
 }
 
+// availability counts the addresses of a network; only operators see it.
+func (c *Cloud) availability(n obj) obj {
+	subnets, used, total := []any{}, 0, 0
+	for _, id := range n["subnets"].([]any) {
+		s := c.network.subnets.get(id.(string))
+		of := 0
+		for _, p := range c.network.ports.rows {
+			ips, _ := p["fixed_ips"].([]any)
+			for _, ip := range ips {
+				if toObj(ip).str("subnet_id") == id {
+					of++
+				}
+			}
+		}
+		size := poolSize(s)
+		subnets = append(subnets, obj{"subnet_id": id, "subnet_name": s["name"], "ip_version": s["ip_version"], "cidr": s["cidr"], "used_ips": of, "total_ips": size})
+		used, total = used+of, total+size
+	}
+	return obj{
+		"network_id": n["id"], "network_name": n["name"], "tenant_id": n["project_id"], "project_id": n["project_id"],
+		"subnet_ip_availability": subnets, "used_ips": used, "total_ips": total,
+	}
+}
+
+// poolSize is how many addresses the allocation pools of an IPv4 subnet have.
+func poolSize(s obj) int {
+	n := 0
+	for _, p := range s["allocation_pools"].([]any) {
+		start, err1 := netip.ParseAddr(toObj(p).str("start"))
+		end, err2 := netip.ParseAddr(toObj(p).str("end"))
+		if err1 == nil && err2 == nil && start.Is4() {
+			a, b := start.As4(), end.As4()
+			n += int(binary.BigEndian.Uint32(b[:])-binary.BigEndian.Uint32(a[:])) + 1
+		}
+	}
+	return n
+}
+
 func (c *Cloud) neutronCounts(project string) map[string]int {
 	return map[string]int{
 		"network": countIn(&c.network.nets, project), "subnet": countIn(&c.network.subnets, project), "subnetpool": 0,
 		"port": countIn(&c.network.ports, project), "router": countIn(&c.network.routers, project), "floatingip": countIn(&c.network.fips, project),
-		"rbac_policy": 0, "security_group": countIn(&c.network.groups, project), "security_group_rule": 4 * countIn(&c.network.groups, project),
+		"rbac_policy": 0, "security_group": countIn(&c.network.groups, project), "security_group_rule": c.rulesOf(project),
 	}
+}
+
+// rulesOf counts the rules of a project's security groups.
+func (c *Cloud) rulesOf(project string) int {
+	n := 0
+	for _, g := range c.network.groups.rows {
+		if g.str("project_id") == project {
+			n += len(g["security_group_rules"].([]any))
+		}
+	}
+	return n
 }
 
 func neutronQuota(q *query) reply {

@@ -34,6 +34,7 @@ type compute struct {
 	byID         map[string]*server
 	keys         []obj
 	serverGroups table
+	closed       bool // the only zone takes no servers
 }
 
 func (m *compute) addKey(user, name, public, created string) obj {

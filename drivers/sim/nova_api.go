@@ -136,8 +136,8 @@ func (c *Cloud) novaRoutes() {
 		return reply{status: 204}
 	}))
 	c.handle("GET "+v2+"/limits", c.nova(novaLimits))
-	c.handle("GET "+v2+"/os-availability-zone", c.nova(func(*query, int) reply {
-		return ok(obj{"availabilityZoneInfo": []any{obj{"zoneName": "nova", "zoneState": obj{"available": true}, "hosts": nil}}})
+	c.handle("GET "+v2+"/os-availability-zone", c.nova(func(q *query, _ int) reply {
+		return ok(obj{"availabilityZoneInfo": []any{obj{"zoneName": "nova", "zoneState": obj{"available": !q.compute.closed}, "hosts": nil}}})
 	}))
 	c.handle("GET "+v2+"/os-server-groups", c.nova(func(q *query, mv int) reply {
 		rows := []obj{}

@@ -85,7 +85,16 @@ func (c *Cloud) octaviaRoutesBelow(v2 string) {
 		return ok(obj{"members": rows, "members_links": []any{}})
 	}))
 	c.handle("GET "+v2+"/lbaas/quotas/{project}", c.octavia(func(q *query) reply {
-		return ok(obj{"quota": obj{"load_balancer": q.quota(q.path("project"), "load_balancer", -1), "listener": -1, "member": -1, "pool": -1, "health_monitor": -1, "l7policy": -1, "l7rule": -1}})
+		set := obj{}
+		for _, k := range []string{"load_balancer", "listener", "member", "pool", "health_monitor", "l7policy", "l7rule"} {
+			set[k] = q.quota(q.path("project"), k, -1)
+		}
+		return ok(obj{"quota": set})
+	}))
+	c.handle("GET "+v2+"/lbaas/providers", c.octavia(func(*query) reply {
+		return ok(obj{"providers": []any{
+			obj{"name": "amphora", "description": "The no-op amphora driver"}, obj{"name": "octavia", "description": "alias of amphora"},
+		}})
 	}))
 }
 
@@ -96,6 +105,13 @@ func (c *Cloud) barbicanRoutes() {
 		return rep
 	})
 	c.handle("GET "+barbicanAt+"/v1/secrets", c.barbican(func(*query) reply { return ok(obj{"secrets": []any{}, "total": 0}) }))
+	c.handle("GET "+barbicanAt+"/v1/quotas", c.barbican(func(q *query) reply {
+		set := obj{}
+		for _, k := range []string{"secrets", "orders", "containers", "consumers", "cas"} {
+			set[k] = q.quota(q.tok.project.id, k, -1)
+		}
+		return ok(obj{"quotas": set})
+	}))
 	c.handle("GET "+barbicanAt+"/v1/containers", c.barbican(func(*query) reply { return ok(obj{"containers": []any{}, "total": 0}) }))
 	c.handle("GET "+barbicanAt+"/v1/secrets/{id}", c.barbican(func(*query) reply {
 		return barbicanError(404, "Not Found", "Not Found. Provided secret id is invalid.")

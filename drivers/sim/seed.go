@@ -31,6 +31,9 @@ func (c *Cloud) seed() {
 		c.compute.flavors = append(c.compute.flavors, f)
 	}
 	for _, u := range c.identity.users {
+		if u.name == "viewer" {
+			continue
+		}
 		c.compute.addKey(u.id, "testkey", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM"+idFrom("key "+u.name)+" sim", stamp(c.now)[:19]+".000000")
 	}
 	for _, im := range [][3]string{{"ubuntu-latest", "ubuntu", "24.04"}, {"ubuntu-next", "ubuntu", "26.04"}, {"fedora-coreos-latest", "fedora-coreos", "42"}, {"debian-latest", "debian", "13"}} {

@@ -17,7 +17,7 @@
 // wall clock no goroutine is needed: what fell due is done at the next request.
 //
 // Reading order: sim.go (options), web.go (one request, routes and replies),
-// clock.go, faults.go, control.go, seed.go; the services around Heat:
+// clock.go, faults.go, control.go, seed.go, stock.go; the services around Heat:
 // keystone.go, nova.go, nova_api.go, nova_servers.go, neutron.go, neutron_api.go,
 // glance.go, cinder.go, octavia.go (with Barbican); then Heat: hot_template.go,
 // hot_params.go, hot_eval.go and hot_functions.go are the template language,
@@ -137,8 +137,9 @@ type Cloud struct {
 var _ http.Handler = (*Cloud)(nil)
 
 // New returns a seeded cloud: projects and users demo, demo2, admin (password
-// "sim", domain Default), flavors, images, networks, keypairs. Ids are the
-// same in every cloud that sees the same requests in the same order.
+// "sim", domain Default), the user viewer who only reads in demo, flavors,
+// images, networks, keypairs. Ids are the same in every cloud that sees the same
+// requests in the same order.
 func New(o Options) *Cloud {
 	o = o.withDefaults()
 	c := &Cloud{opt: o, clock: o.Clock, now: o.Clock.Now().UTC(), quotas: map[string]map[string]int{}, schemas: readSchemas()}
