@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,31 +15,42 @@ import (
 func (a *app) validate() *cobra.Command {
 	var s sinks
 	var strict bool
+	var pre preFlight
 	cmd := &cobra.Command{
 		Use:   "validate [PATH]",
-		Short: "Check the fleet's documents; no network",
+		Short: "Check the fleet's documents; no network unless asked to",
 		Long: `Check every document below PATH (default the working directory): YAML, JSON
 Schema, references, labels. All problems are shown at once, with a code that
 jeroboam explain knows. An error makes the fleet invalid; a warning is what is
 hardly meant, a note what could not be checked.
+
+With --cloud the clusters of that cloud are checked against it as well, as a live
+plan does before it lets a cluster be made: images, flavors, networks, volume
+types, zones, services and what is left of quotas. What a role may not see is a
+note. Only GET is sent, and POST to Keystone for a token.
 
 ` + sinksHelp + `
 
 ` + exitHelp,
 		Example: `  jeroboam validate
   jeroboam validate fleet/ -o json
+  jeroboam validate --cloud lab-demo         # also: can it be made there?
+  jeroboam validate --cloud all --names
   jeroboam validate --strict --github --sarif jeroboam.sarif   # GitHub Actions
   jeroboam validate --junit junit.xml --gitlab-codequality quality.json
   jeroboam validate --sarif - > jeroboam.sarif`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.runValidate(dirOf(args), strict, s) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runValidate(cmd.Context(), dirOf(args), strict, s, pre)
+		},
 	}
 	s.flags(cmd)
+	pre.flags(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "warnings make the fleet invalid too")
 	return cmd
 }
 
-func (a *app) runValidate(dir string, strict bool, s sinks) error {
+func (a *app) runValidate(ctx context.Context, dir string, strict bool, s sinks, pre preFlight) error {
 	if err := s.check(a.json()); err != nil {
 		return err
 	}
@@ -56,8 +68,12 @@ func (a *app) runValidate(dir string, strict bool, s sinks) error {
 		return err
 	}
 	v.Strict = strict
+	var unasked error // what to exit with when a cloud could not be asked
 	if fleet != nil {
 		v.Clusters, v.Templates, v.Problems = len(fleet.Clusters), len(fleet.Templates), fleet.Warnings
+		if unasked, err = a.preFlight(ctx, pre, fleet, v); err != nil {
+			return err
+		}
 	}
 	if err := a.showValidation(*v, s); err != nil {
 		return err
@@ -65,7 +81,7 @@ func (a *app) runValidate(dir string, strict bool, s sinks) error {
 	if !v.Valid() {
 		return outcome(exitInvalid)
 	}
-	return nil
+	return unasked
 }
 
 // showValidation says what is invalid on stderr, as all commands do, unless it

@@ -14,6 +14,7 @@ type Validation struct {
 	Files               []string        // that were read, as positions name them; sorted
 	Problems            schema.Problems // of any severity, sorted
 	Strict              bool            // warnings are as bad as errors
+	Preflight           *Preflight      // nil: no cloud was asked
 }
 
 // Valid tells whether the fleet may be acted on, or is as good as was asked for.
@@ -45,6 +46,9 @@ func ValidationText(w io.Writer, v Validation, o Options) error {
 	}
 	out.line(0, text(verdict).in(bold))
 	out.more(v)
+	if v.Preflight != nil {
+		v.Preflight.page(out)
+	}
 	return out.to(w)
 }
 
@@ -166,7 +170,8 @@ func ValidationJSON(w io.Writer, v Validation) error {
 		Clusters      int               `json:"clusters"`
 		Templates     int               `json:"templates"`
 		Problems      []problemDocument `json:"problems"`
-	}{FormatVersion, v.Valid(), v.Clusters, v.Templates, problemDocuments(v.Problems)})
+		Preflight     *Preflight        `json:"preflight,omitempty"`
+	}{FormatVersion, v.Valid(), v.Clusters, v.Templates, problemDocuments(v.Problems), v.Preflight})
 }
 
 // ProblemsJSON writes what is wrong with a fleet, sorted as it is.
