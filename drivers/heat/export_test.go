@@ -64,3 +64,42 @@ func Supported(typ, field string) bool {
 
 // SetFields are the effective fields of a spec that are set.
 func SetFields(s *schema.Spec) []string { return setFields(s) }
+
+// Need is what a cluster takes of quotas beyond what it has, by service and name.
+func Need(ctx context.Context, d drivers.Driver, c *schema.Cluster, have ...diff.Observed) (map[string]int, error) {
+	x := &checked{Driver: d.(*Driver), c: c, names: d.(*Driver).catalogue()}
+	for _, x.o = range have {
+		x.exists = true
+	}
+	if err := x.check(ctx); err != nil {
+		return nil, err
+	}
+	sum := map[string]int{}
+	if x.claim != nil {
+		n, err := x.names.exact(ctx, x.claim.need)
+		if err != nil {
+			return nil, err
+		}
+		for q, n := range n.sum {
+			sum[q.service+" "+q.name] = n
+		}
+	}
+	return sum, nil
+}
+
+// Count is what a template takes of quotas, with the files that it names.
+func Count(d drivers.Driver, template map[string]any, files map[string]string) map[string]int {
+	c := d.(*Driver).catalogue()
+	sum := map[string]int{}
+	for q, n := range c.stack(template, nil, files) {
+		sum[q.service+" "+q.name] = n
+	}
+	return sum
+}
+
+// Left is what a project may have of something and has; the limit is negative if
+// there is none.
+func Left(ctx context.Context, d drivers.Driver, service, name string) (limit, used int, no *diff.Objection, err error) {
+	r, no, err := d.(*Driver).catalogue().room(ctx, quantity{service, name})
+	return r.limit, r.used, no, err
+}

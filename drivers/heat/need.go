@@ -97,12 +97,7 @@ func (c *catalogue) resource(r, t, params map[string]any, files map[string]strin
 		return nil
 	}
 	kind, _ := r["type"].(string)
-	props := map[string]any{}
-	for k, v := range asMap(r["properties"]) {
-		if v, known := evaluate(v, params); known {
-			props[k] = v
-		}
-	}
+	props := asMap(resolve(asMap(r["properties"]), params))
 	if text, nested := files[kind]; nested {
 		return c.stack(c.file(kind, text), props, files)
 	}
@@ -350,23 +345,41 @@ func coming(o diff.Observed, have parts) need {
 // What follows is as much of Heat's template language as decides what a template
 // of ours has: parameters and conditions.
 
-// evaluate gives a value; it is not known if a resource decides it.
-func evaluate(v any, params map[string]any) (is any, known bool) {
-	m, ok := v.(map[string]any)
-	if !ok || len(m) != 1 {
-		return v, true
-	}
-	for f, arg := range m {
-		if f == "get_param" {
-			name, _ := arg.(string)
-			is, known = params[name]
-			return is, known
+// later stands for a value that a resource decides, once it is there.
+type later struct{}
+
+// resolve puts parameters in.
+func resolve(v any, params map[string]any) any {
+	switch x := v.(type) {
+	case []any:
+		list := make([]any, len(x))
+		for i, e := range x {
+			list[i] = resolve(e, params)
 		}
-		if strings.HasPrefix(f, "get_") || f == "if" || f == "str_replace" || f == "list_join" || f == "str_split" {
-			return nil, false
+		return list
+	case map[string]any:
+		if name, ok := x["get_param"].(string); ok && len(x) == 1 {
+			if is, known := params[name]; known {
+				return is
+			}
+			return later{}
 		}
+		m := make(map[string]any, len(x))
+		for k, e := range x {
+			if len(x) == 1 && function(k) {
+				return later{}
+			}
+			m[k] = resolve(e, params)
+		}
+		return m
 	}
-	return v, true
+	return v
+}
+
+// function says that a key is one of the functions of Heat's that templates of
+// ours use, besides get_param.
+func function(key string) bool {
+	return strings.HasPrefix(key, "get_") || key == "if" || strings.HasPrefix(key, "str_") || key == "list_join"
 }
 
 // truth of a condition of a template, which is one by name or in place; none is
@@ -423,9 +436,10 @@ func several(v any, decides bool, t, params map[string]any) (is, known bool) {
 	return !decides, known
 }
 
-// parameter is evaluate with the defaults of the template's parameters.
+// parameter is resolve with the defaults of the template's parameters.
 func parameter(v any, t, params map[string]any) (any, bool) {
-	if is, known := evaluate(v, params); known {
+	is := resolve(v, params)
+	if _, open := is.(later); !open {
 		return is, true
 	}
 	name, _ := asMap(v)["get_param"].(string)

@@ -29,9 +29,9 @@ func (c *catalogue) room(ctx context.Context, q quantity) (room, *diff.Objection
 	switch {
 	case err != nil || no != nil:
 		return r, no, err
-	case !ok || r.limit < 0:
+	case !ok:
 		return room{limit: -1}, nil, nil
-	case r.used >= 0:
+	case r.limit < 0 || r.used >= 0:
 		return r, nil, nil
 	}
 	used, no, err := ask(ctx, c, kindQuota, q.service+" "+q.name, func(ctx context.Context, _ string) (int, error) { return c.inUse(ctx, q) })

@@ -2,7 +2,6 @@ package heat
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -95,8 +94,8 @@ func zonesOfVolumes(t map[string]any, params map[string]any) []string {
 		if res["type"] != "OS::Cinder::Volume" {
 			continue
 		}
-		if v, ok := evaluate(asMap(res["properties"])["availability_zone"], params); ok && v != nil && v != "" {
-			zones = append(zones, fmt.Sprint(v))
+		if z, _ := resolve(asMap(res["properties"])["availability_zone"], params).(string); z != "" {
+			zones = append(zones, z)
 		}
 	}
 	slices.Sort(zones)

@@ -639,3 +639,101 @@ func TestFactsLoadBalancerVersions(t *testing.T) {
 		equal(t, "status of "+v, w.call("GET", w.urls["load-balancer"]+v+"/lbaas/loadbalancers?limit=1", nil).status, 200)
 	}
 }
+
+// What is left of quotas, and what the catalogues hold, may be read by those who
+// may read at all; but Octavia and Barbican want roles of their own.
+func TestFactsWhoReadsQuotas(t *testing.T) {
+	w := newWorld(t)
+	password := "sim"
+	if onLab() {
+		password = "lab"
+	}
+	reader := *w
+	reader.login("viewer", password, "demo")
+	network, balancer := w.urls["network"]+"/v2.0", w.urls["load-balancer"]+"/v2.0/lbaas"
+	for _, c := range []struct {
+		url    string
+		reader int // status; a member's is 200
+		at     string
+		fields string // of what is there; those that the other cloud has besides do not matter
+	}{
+		{w.urls["compute"] + "/limits", 200, "limits.absolute", "maxTotalInstances totalInstancesUsed maxTotalCores totalCoresUsed maxTotalRAMSize totalRAMUsed maxServerGroups totalServerGroupsUsed"},
+		{w.urls["compute"] + "/flavors/detail", 200, "flavors.0", "id name ram disk vcpus OS-FLV-DISABLED:disabled"},
+		{w.urls["compute"] + "/os-availability-zone", 200, "availabilityZoneInfo.0", "zoneName zoneState"},
+		{w.urls["volumev3"] + "/os-quota-sets/" + w.project + "?usage=True", 200, "quota_set", "volumes gigabytes volumes_lab gigabytes_lab volumes___DEFAULT__"},
+		{w.urls["volumev3"] + "/os-quota-sets/" + w.project + "?usage=True", 200, "quota_set.gigabytes_lab", "limit in_use reserved"},
+		{w.urls["volumev3"] + "/types", 200, "volume_types.0", "id name"},
+		{w.urls["volumev3"] + "/types/default", 200, "volume_type", "id name"},
+		{w.urls["volumev3"] + "/os-availability-zone", 200, "availabilityZoneInfo.0", "zoneName zoneState"},
+		{w.urls["image"] + "/v2/images?name=ubuntu-latest", 200, "images.0", "id status os_distro min_disk min_ram size virtual_size"},
+		{network + "/quotas/" + w.project + "/details", 200, "quota", "network subnet port router floatingip security_group security_group_rule"},
+		{network + "/quotas/" + w.project, 200, "quota", "network subnet port router floatingip security_group security_group_rule"},
+		{balancer + "/providers", 403, "providers.0", "name description"},
+		{balancer + "/quotas/" + w.project, 403, "quota", "load_balancer listener pool member health_monitor l7policy"},
+		{balancer + "/loadbalancers?fields=id&limit=1000", 403, "", "loadbalancers"},
+		{w.urls["key-manager"] + "/v1/quotas", 403, "quotas", "secrets orders containers"},
+		{w.urls["key-manager"] + "/v1/secrets?limit=1", 403, "", "total"},
+	} {
+		a := w.call("GET", c.url, nil)
+		equal(t, "member: "+c.url, a.status, 200)
+		v, _ := a.json.(map[string]any)
+		if c.at != "" {
+			v, _ = a.at(c.at).(map[string]any)
+		}
+		for f := range strings.FieldsSeq(c.fields) {
+			if _, there := v[f]; !there {
+				t.Errorf("%s: no %s in %v", c.url, f, v)
+			}
+		}
+		equal(t, "reader: "+c.url, reader.call("GET", c.url, nil).status, c.reader)
+	}
+	equal(t, "default volume type", w.call("GET", w.urls["volumev3"]+"/types/default", nil).str("volume_type.name"), "lab")
+	equal(t, "a volume type by name", w.call("GET", w.urls["volumev3"]+"/types/lab", nil).status, 404)
+	equal(t, "keypair of a member, for a reader", reader.call("GET", w.urls["compute"]+"/os-keypairs/testkey", nil).status, 404)
+}
+
+// Only operators see how many addresses are free: others get an empty list, and
+// 404 for a network that they do see.
+func TestFactsFreeAddresses(t *testing.T) {
+	w := newWorld(t)
+	network := w.urls["network"] + "/v2.0"
+	id := w.call("GET", network+"/networks?name=private", nil).str("networks.0.id")
+	list := w.call("GET", network+"/network-ip-availabilities", nil)
+	equal(t, "list", list.status, 200)
+	equal(t, "rows", len(list.list("network_ip_availabilities")), 0)
+	refused := w.call("GET", network+"/network-ip-availabilities/"+id, nil)
+	equal(t, "status", refused.status, 404)
+	operator, password := *w, "sim"
+	if onLab() {
+		password = "lab"
+	}
+	operator.login("admin", password, "admin")
+	a := operator.call("GET", network+"/network-ip-availabilities/"+id, nil)
+	equal(t, "of the subnet", a.at("network_ip_availability.subnet_ip_availability.0.total_ips"), any(65533.0))
+	if used, _ := a.at("network_ip_availability.subnet_ip_availability.0.used_ips").(float64); used < 1 {
+		t.Errorf("used addresses: %v", a.text)
+	}
+}
+
+// Security groups come with two rules of their own, and a router's interface is
+// a port of the project. Others make things in the project of the lab, so there
+// the driver's TestLabPreflight counts, in a project of its own.
+func TestWhatQuotasCount(t *testing.T) {
+	w := simOnly(t)
+	used := func(name string) float64 {
+		n, _ := w.call("GET", w.urls["network"]+"/v2.0/quotas/"+w.project+"/details", nil).at("quota." + name + ".used").(float64)
+		return n
+	}
+	rules, ports, routers := used("security_group_rule"), used("port"), used("router")
+	s := w.create("c", template(m{
+		"g": m{"type": "OS::Neutron::SecurityGroup", "properties": m{"rules": []any{m{"protocol": "tcp"}}}},
+		"n": m{"type": "OS::Neutron::Net"},
+		"s": m{"type": "OS::Neutron::Subnet", "properties": m{"network": m{"get_resource": "n"}, "cidr": "10.98.0.0/24"}},
+		"r": m{"type": "OS::Neutron::Router", "properties": m{"external_gateway_info": m{"network": "public"}}},
+		"i": m{"type": "OS::Neutron::RouterInterface", "properties": m{"router": m{"get_resource": "r"}, "subnet": m{"get_resource": "s"}}},
+	}))
+	equal(t, "create", s.settle(), "CREATE_COMPLETE")
+	equal(t, "rules", used("security_group_rule")-rules, 3)
+	equal(t, "ports: the interface, and not the gateway", used("port")-ports, 1)
+	equal(t, "routers", used("router")-routers, 1)
+}
