@@ -53,7 +53,9 @@ type Driver interface {
 
 // Checker is a driver that can say, before anything is touched, what stands
 // against a wanted cluster: no such image, a field that the cluster type has no
-// use for, a limit that it would pass. It only reads.
+// use for, a limit that it would pass, a quota that is too small for it and those
+// before it in the order of their keys. Every objection has a code. What a role
+// keeps from us is told as unknown. It only reads.
 type Checker interface {
 	Check(ctx context.Context, want []*schema.Cluster, have []diff.Observed) (map[schema.Key][]diff.Objection, error)
 }

@@ -88,7 +88,7 @@ func (r *Reconciler) objections(ctx context.Context, l *look) map[schema.Key][]d
 		found, err := checker.Check(ctx, want, have)
 		if err != nil {
 			for _, c := range want {
-				all[c.Key] = []diff.Objection{{Reason: "it could not be checked: " + err.Error()}}
+				all[c.Key] = []diff.Objection{{Code: schema.CodeUnseen, Reason: "it could not be checked: " + err.Error()}}
 			}
 			continue
 		}

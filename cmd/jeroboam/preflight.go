@@ -46,7 +46,7 @@ func (a *app) preFlight(ctx context.Context, p preFlight, fleet *schema.Fleet, v
 	}
 	defer closeStore(store, &err)
 	asked := a.askClouds(ctx, config, store, cloudsToAsk(fleet, p.clouds), fleet)
-	v.Preflight = &view.Preflight{}
+	v.Preflight = &view.Preflight{Checked: []view.CheckedCloud{}, Names: []view.ClusterNames{}}
 	merged := problemsByPlace{}
 	for _, s := range asked {
 		v.Preflight.Checked = append(v.Preflight.Checked, s.sum())

@@ -1,6 +1,7 @@
 package heat
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -220,7 +221,8 @@ func tooManyNodes(l layout, body stackBody, batch int, names *catalogue) []diff.
 	if need <= maxResources {
 		return nil
 	}
-	return []diff.Objection{object(schema.CodeCloudLimit, "nodeGroups/*/nodeCount",
+	most := slices.MaxFunc(l.spec.Groups, func(a, b schema.Group) int { return cmp.Compare(a.NodeCount, b.NodeCount) })
+	return []diff.Objection{object(schema.CodeCloudLimit, "nodeGroups/"+most.Name+"/nodeCount",
 		"%d nodes need %d resources and Heat takes %d a stack: %d nodes fit", len(l.nodes), need, maxResources, (maxResources-shared)/largest)}
 }
 

@@ -40,6 +40,9 @@ func objections(t testing.TB, d drivers.Driver, c *schema.Cluster, have ...diff.
 	}
 	var found []string
 	for _, o := range all[c.Key] {
+		if o.Code == "" {
+			t.Errorf("objection without a code: %+v", o)
+		}
 		text := o.Field + ": " + o.Reason
 		if o.Unknown {
 			text = "? " + text

@@ -103,3 +103,11 @@ func Left(ctx context.Context, d drivers.Driver, service, name string) (limit, u
 	r, no, err := d.(*Driver).catalogue().room(ctx, quantity{service, name})
 	return r.limit, r.used, no, err
 }
+
+// VolumeZones checks the zones in which the volumes of a node file are asked, of
+// a node with these properties.
+func VolumeZones(ctx context.Context, d drivers.Driver, file string, properties map[string]any) ([]diff.Objection, error) {
+	l := layout{nodes: []node{{Name: "n", Group: "g", File: "f"}}, files: map[string]string{"f": file}}
+	root := map[string]any{"resources": map[string]any{"n": map[string]any{"type": "f", "properties": properties}}}
+	return d.(*Driver).catalogue().volumeZones(ctx, l, root)
+}

@@ -16,9 +16,9 @@
 // for what is different from one cluster type to the next. What is found out
 // before anything is touched is in check.go: catalogue.go looks up names, once
 // each (images.go, networks.go, volumes.go, services.go), need.go counts what
-// would be sent and quota.go compares that with what is left. api.go is what is
-// asked of Heat, examine.go is for doctor. The templates themselves are in
-// package templates.
+// would be sent (hot.go), quota.go compares that with what rooms.go says is left.
+// api.go is what is asked of Heat, examine.go is for doctor. The templates
+// themselves are in package templates.
 package heat
 
 import (

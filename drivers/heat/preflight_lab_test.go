@@ -44,7 +44,8 @@ func TestLabPreflight(t *testing.T) {
 		"names": {func(s *schema.Spec) {
 			s.Keypair, s.Groups[0].Flavor, s.ExternalNetwork = "no-such", "no-such", "no-such"
 		}, []string{
-			"JB2001 keypair: ", `JB2001 externalNetwork: there is no network "no-such"`, "JB2001 " + worker + "flavor: "}},
+			"JB2001 keypair: ", `JB2001 externalNetwork: there is no network "no-such"`, "JB2001 " + worker + "flavor: ",
+		}},
 		"no image":       {func(s *schema.Spec) { s.Image = "no-such" }, []string{"JB2001 image: there is no image"}},
 		"queued image":   {func(s *schema.Spec) { s.Image = g.name + "-queued" }, []string{"JB2001 image: image \"" + g.name + "-queued\" is queued"}},
 		"flavor":         {func(s *schema.Spec) { s.Groups[0].Flavor = g.name + "-diskless" }, []string{"JB2007 " + worker + "flavor: "}},
@@ -55,7 +56,8 @@ func TestLabPreflight(t *testing.T) {
 		"zone":           {func(s *schema.Spec) { s.Labels = labels("availability_zone", "mars") }, []string{`JB2001 labels/availability_zone: there is no availability zone "mars" for servers; there is nova`}},
 		"volume type":    {func(s *schema.Spec) { s.Labels = labels("docker_volume_type", "fast") }, []string{`JB2001 labels/docker_volume_type: there is no volume type "fast" that this project can see; there is __DEFAULT__, lab`, "JB2004 "}},
 		"provider": {func(s *schema.Spec) { s.MasterLBEnabled, s.Labels = true, labels("octavia_provider", "ovn") }, []string{
-			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, "JB2004 labels/octavia_provider", "JB2004 masterLBEnabled"}},
+			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, "JB2004 labels/octavia_provider", "JB2004 masterLBEnabled",
+		}},
 	} {
 		c1 := whole(t, "a", 1)
 		c.change(&c1.Spec)
@@ -74,9 +76,9 @@ func TestLabPreflight(t *testing.T) {
 		got := check(t, d, nil, whole(t, "a", 3), whole(t, "b", 2))
 		found := strings.Join(got["b"], "\n")
 		for _, want := range []string{
-			"instances: 2 needed, 4 left of 4, of which 3 goes first to lab-demo/a",
-			"vCPUs: 2 needed, 4 left of 4, of which 3 goes first", "volumes: 2 needed, 4 left of 4,", "volumes of type lab: 2 needed, 4 left of 4,",
-			"volume storage: 10 GiB needed, 20 GiB left of 20 GiB, of which 15 GiB goes first", "floating IPs: 2 needed, 4 left of 4,",
+			"instances: 2 needed, 4 left of 4, of which lab-demo/a takes 3 first",
+			"vCPUs: 2 needed, 4 left of 4, of which lab-demo/a takes 3 first", "volumes: 2 needed, 4 left of 4,", "volumes of type lab: 2 needed, 4 left of 4,",
+			"volume storage: 10 GiB needed, 20 GiB left of 20 GiB, of which lab-demo/a takes 15 GiB first", "floating IPs: 2 needed, 4 left of 4,",
 		} {
 			if !strings.Contains(found, want) {
 				t.Errorf("no %q in\n%s", want, found)

@@ -16,6 +16,10 @@ import (
 func coded(found []diff.Objection) []string {
 	var lines []string
 	for _, o := range found {
+		if _, known := schema.Explain(o.Code); !known {
+			line := fmt.Sprintf("%+v has no code", o)
+			lines = append(lines, line)
+		}
 		line := fmt.Sprintf("%s %s: %s", o.Code, o.Field, o.Reason)
 		if o.Unknown {
 			line = "? " + line
@@ -114,11 +118,13 @@ func TestCheckAgainstTheCatalogue(t *testing.T) {
 		"zone of a group":        {func(s *schema.Spec) { s.Groups[0].Labels = labels("availability_zone", "mars") }, []string{`JB2001 ` + worker + `labels/availability_zone: there is no availability zone "mars"`}},
 		"zone":                   {func(s *schema.Spec) { s.Labels = labels("availability_zone", "nova") }, nil},
 		"load balancer provider": {func(s *schema.Spec) { s.MasterLBEnabled, s.Labels = true, labels("octavia_provider", "ovn") }, []string{
-			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, unused("octavia_provider"), "JB2004 masterLBEnabled: "}},
-		"too many nodes": {func(s *schema.Spec) { s.Groups[0].NodeCount = 300 }, []string{"JB2005 nodeGroups/*/nodeCount: 300 nodes need "}},
+			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, unused("octavia_provider"), "JB2004 masterLBEnabled: ",
+		}},
+		"too many nodes": {func(s *schema.Spec) { s.Groups[0].NodeCount = 300 }, []string{"JB2005 nodeGroups/default-worker/nodeCount: 300 nodes need "}},
 		"unused field":   {func(s *schema.Spec) { s.TLSDisabled = true }, []string{"JB2004 tlsDisabled: "}},
 		"master too small": {func(s *schema.Spec) { kubernetes(s, "m1.small") }, []string{
-			"JB2007 nodeGroups/default-master/flavor: flavor \"m1.small\" has 1 vCPU and 2048 MiB of RAM, and a Kubernetes master needs 2 and 2048", "JB2003 coe: "}},
+			"JB2007 nodeGroups/default-master/flavor: flavor \"m1.small\" has 1 vCPU and 2048 MiB of RAM, and a Kubernetes master needs 2 and 2048", "JB2003 coe: ",
+		}},
 		"master large enough": {func(s *schema.Spec) { kubernetes(s, "m1.medium") }, []string{"JB2003 coe: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,4 +217,26 @@ func openAs(t testing.TB, s *simulated, user, project string) drivers.Driver {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// Where a template asks for volumes in a zone, Cinder must have it: its zones are
+// not always Nova's.
+func TestCheckOfZonesOfVolumes(t *testing.T) {
+	t.Parallel()
+	d := open(t, newSimulated(t), nil)
+	const file = `
+resources:
+  a: {type: "OS::Cinder::Volume", properties: {size: 1, availability_zone: {get_param: zone}}}
+  b: {type: "OS::Cinder::Volume", properties: {size: 1}}
+  c: {type: "OS::Nova::Server", properties: {availability_zone: elsewhere}}
+`
+	for zone, want := range map[string][]string{
+		"mars": {`JB2001 nodeGroups/g/labels/availability_zone: there is no availability zone "mars" for volumes; there is nova`}, "nova": nil, "": nil,
+	} {
+		found, err := heat.VolumeZones(t.Context(), d, file, map[string]any{"zone": zone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin(t, coded(found), want...)
+	}
 }

@@ -114,9 +114,9 @@ func tooLittle(q quantity, need, left, limit int, before *taking) string {
 	case before == nil:
 		return text
 	case len(before.who) == 1:
-		return fmt.Sprintf("%s, of which %s goes first to %s", text, amount(before.n), before.who[0])
+		return fmt.Sprintf("%s, of which %s takes %s first", text, before.who[0], amount(before.n))
 	}
-	return fmt.Sprintf("%s, of which %s go first to %d other clusters", text, amount(before.n), len(before.who))
+	return fmt.Sprintf("%s, of which %d other clusters take %s first", text, len(before.who), amount(before.n))
 }
 
 // words say what a quantity is, and its unit where that is not one of them.

@@ -136,11 +136,11 @@ func TestCheckAllotsInOrder(t *testing.T) {
 	begin(t, got["b"], "JB2001 image: ")
 	begin(t, got["c"])
 	begin(t, got["d"])
-	begin(t, got["e"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 3 needed, 6 left of 6, of which 5 go first to 2 other clusters")
+	begin(t, got["e"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 3 needed, 6 left of 6, of which 2 other clusters take 5 first")
 	begin(t, got["f"])
-	begin(t, got["g"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 1 needed, 6 left of 6, of which 6 go first to 3 other clusters")
+	begin(t, got["g"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 1 needed, 6 left of 6, of which 3 other clusters take 6 first")
 	s.cloud.SetQuota("demo", "instances", 3)
-	begin(t, check(t, d, nil, want...)["d"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 2 needed, 3 left of 3, of which 3 goes first to lab-demo/a")
+	begin(t, check(t, d, nil, want...)["d"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 2 needed, 3 left of 3, of which lab-demo/a takes 3 first")
 }
 
 // Whatever fleet and quota: what is not objected to fits, and what is objected to
@@ -250,9 +250,11 @@ func TestNeedOfLiveClusters(t *testing.T) {
 		}, map[string]int{instances: 1, cores: 1, ram: 2048, ports: 1, fips: 1, volumes: 1, gigabytes: 5}},
 		"upgrade in batches of three":          {func(c *schema.Cluster, _ *diff.Observed) { c.Spec.Image, c.Policy.MaxBatchSize = "ubuntu-next", 3 }, map[string]int{instances: 3, cores: 3, ram: 6144}},
 		"upgrade in a batch that is too large": {func(c *schema.Cluster, _ *diff.Observed) { c.Spec.Image, c.Policy.MaxBatchSize = "ubuntu-next", 30 }, map[string]int{instances: 4, cores: 4, ram: 8192}},
-		"upgrade to a larger flavor": {func(c *schema.Cluster, _ *diff.Observed) { c.Spec.Groups[0].Flavor = "m1.medium" },
+		"upgrade to a larger flavor": {
+			func(c *schema.Cluster, _ *diff.Observed) { c.Spec.Groups[0].Flavor = "m1.medium" },
 			// Four nodes have a vCPU and 2048 MiB more in the end, and one is there twice.
-			map[string]int{instances: 1, cores: 4 + 2, ram: 4*2048 + 4096}},
+			map[string]int{instances: 1, cores: 4 + 2, ram: 4*2048 + 4096},
+		},
 		"larger volumes":        {func(c *schema.Cluster, _ *diff.Observed) { c.Spec.Groups[0].DockerVolumeSize = 7 }, map[string]int{instances: 1, cores: 1, ram: 2048, gigabytes: 8}},
 		"no floating addresses": {func(c *schema.Cluster, _ *diff.Observed) { c.Spec.FloatingIPEnabled = false }, map[string]int{}},
 		"floating addresses":    {func(_ *schema.Cluster, o *diff.Observed) { o.Spec.FloatingIPEnabled = false }, map[string]int{fips: 4}},
@@ -298,7 +300,7 @@ func TestCheckLeavesRoomForWhatIsUnderWay(t *testing.T) {
 		o.Nodes[i].State = diff.NodeMoving
 	}
 	got := check(t, d, []diff.Observed{o}, next, made)
-	begin(t, got["a"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 1 needed, 3 left of 3, of which 3 goes first to lab-demo/z")
+	begin(t, got["a"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 1 needed, 3 left of 3, of which lab-demo/z takes 3 first")
 	begin(t, got["z"])
 }
 
@@ -361,7 +363,7 @@ func TestCheckOfFreeAddresses(t *testing.T) {
 	begin(t, check(t, operator, nil, c("a", "", 6))["a"])
 	got := check(t, operator, nil, c("a", "narrow-0", 3), c("b", "narrow-1", 5), c("c", "narrow-0", 3))
 	begin(t, got["b"])
-	begin(t, got["c"], "JB2008 nodeGroups/default-worker/nodeCount: addresses: 3 needed, 5 left of 5, of which 3 goes first to lab-demo/a")
+	begin(t, got["c"], "JB2008 nodeGroups/default-worker/nodeCount: addresses: 3 needed, 5 left of 5, of which lab-demo/a takes 3 first")
 	begin(t, check(t, open(t, s, nil), nil, c("a", "narrow-0", 6))["a"])
 }
 
@@ -468,4 +470,14 @@ func (s *simulated) balancers(t testing.TB, n int) {
 	for range 30 {
 		s.clock.Advance(10 * time.Second)
 	}
+}
+
+// A limit that Nova does not tell is none, and not one of nothing.
+func TestCheckOfLimitsThatAreNotTold(t *testing.T) {
+	t.Parallel()
+	s := newSimulated(t)
+	d := open(t, s, nil)
+	s.cloud.Fault(sim.Fault{Service: "compute", PathRegexp: "/limits", Status: 200, Body: `{"limits": {"rate": [], "absolute": {"maxTotalInstances": 1, "totalInstancesUsed": 0}}}`})
+	begin(t, check(t, d, nil, whole(t, "a", 1))["a"])
+	begin(t, check(t, d, nil, whole(t, "a", 2))["a"], "JB2006 nodeGroups/default-worker/nodeCount: instances: 2 needed, 1 left of 1")
 }

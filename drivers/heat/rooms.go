@@ -55,13 +55,20 @@ func (c *catalogue) novaRooms(ctx context.Context, _ string) (map[string]room, e
 		} `json:"limits"`
 	}
 	err := c.d.cloud.Get(ctx, "compute", "/limits", nil, &got)
-	a := got.Limits.Absolute
-	return map[string]room{
-		"instances":     {a["maxTotalInstances"], a["totalInstancesUsed"]},
-		"cores":         {a["maxTotalCores"], a["totalCoresUsed"]},
-		"ram":           {a["maxTotalRAMSize"], a["totalRAMUsed"]},
-		"server_groups": {a["maxServerGroups"], a["totalServerGroupsUsed"]},
-	}, err
+	rooms := map[string]room{}
+	for name, of := range map[string][2]string{
+		"instances":     {"maxTotalInstances", "totalInstancesUsed"},
+		"cores":         {"maxTotalCores", "totalCoresUsed"},
+		"ram":           {"maxTotalRAMSize", "totalRAMUsed"},
+		"server_groups": {"maxServerGroups", "totalServerGroupsUsed"},
+	} {
+		limit, told := got.Limits.Absolute[of[0]]
+		used, counted := got.Limits.Absolute[of[1]]
+		if told && counted { // what is not told is no limit of 0
+			rooms[name] = room{limit, used}
+		}
+	}
+	return rooms, err
 }
 
 // cinderRooms reads the quota set, which has the volume types that /limits lacks.

@@ -48,10 +48,10 @@ func (p *Preflight) page(out *page) {
 }
 
 func nodesCalled(g drivers.GroupNames) string {
-	switch {
-	case g.Nodes == 0:
+	switch g.Nodes {
+	case 0:
 		return "no nodes"
-	case g.Nodes == 1:
+	case 1:
 		return g.First
 	}
 	return g.First + " .. " + g.Last
