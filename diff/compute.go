@@ -249,7 +249,7 @@ func (p *planner) again(s *Step) bool {
 func (p *planner) notes(w *schema.Cluster) []Note {
 	var notes []Note
 	for _, o := range p.policy.Objections[w.Key] {
-		if o.Unknown {
+		if !o.Holds() {
 			notes = append(notes, Note{Cluster: w.Key, Field: o.Field, Text: o.Reason})
 		}
 	}

@@ -142,7 +142,7 @@ func (p *planner) emptyFleet(s *Step) *Held {
 func (p *planner) preFlight(s *Step) *Held {
 	var reasons []string
 	for _, o := range p.policy.Objections[s.Cluster] {
-		if o.Unknown || s.Want == nil || !o.All && !s.boots() && !s.touches(o.Field) {
+		if !o.Holds() || s.Want == nil || !o.All && !s.boots() && !s.touches(o.Field) {
 			continue
 		}
 		reason := o.Reason

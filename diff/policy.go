@@ -39,7 +39,7 @@ type Policy struct {
 // Objection is a reason why a wanted cluster, or one of its fields, cannot be
 // carried out.
 type Objection struct {
-	Code   schema.Code `json:"code,omitempty"` // JB2xxx
+	Code   schema.Code `json:"code,omitempty"` // one of a warning is shown and holds nothing
 	Field  string      `json:"field"`          // effective field path; empty: the whole cluster
 	Reason string      `json:"reason"`
 	// All makes it hold every step of the cluster: what the cluster should be is
@@ -49,3 +49,7 @@ type Objection struct {
 	// and holds nothing.
 	Unknown bool `json:"unknown,omitempty"`
 }
+
+// Holds tells whether it stands against the steps that it is about, or is only
+// to be shown.
+func (o *Objection) Holds() bool { return !o.Unknown && o.Code.Severity() == schema.Error }

@@ -35,10 +35,16 @@ func CheckLabels(s *Spec, driver string, types []ClusterType, more string) []Lab
 	c.checkTogether()
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		if g.Labels == nil {
+		if g.Labels == nil && g.SecretLabels == nil {
 			continue
 		}
-		c.group, c.labels, c.secrets, c.at = g, g.Labels, s.SecretsOf(*g), "nodeGroups/"+g.Name+"/labels/"
+		c.group, c.labels, c.secrets, c.at = g, s.LabelsOf(*g), s.SecretsOf(*g), "nodeGroups/"+g.Name+"/secretLabels/"
+		for _, key := range slices.Sorted(maps.Keys(g.SecretLabels)) {
+			if secret, inherited := s.SecretLabels[key]; !inherited || secret != g.SecretLabels[key] {
+				c.checkLabel(key)
+			}
+		}
+		c.at = "nodeGroups/" + g.Name + "/labels/"
 		for _, key := range slices.Sorted(maps.Keys(g.Labels)) {
 			if value, inherited := s.Labels[key]; !inherited || value != g.Labels[key] {
 				c.checkLabel(key)

@@ -153,7 +153,7 @@ func (s *cloudAnswer) sum() view.CheckedCloud {
 		return sum
 	}
 	for _, c := range s.want {
-		wrong := slices.ContainsFunc(s.found[c.Key], func(o diff.Objection) bool { return !o.Unknown })
+		wrong := slices.ContainsFunc(s.found[c.Key], func(o diff.Objection) bool { return o.Holds() })
 		switch {
 		case wrong || s.foreign[c.Key]:
 			sum.Wrong++

@@ -18,13 +18,15 @@ type wire struct {
 	sent bytes.Buffer
 }
 
-// listen keeps a request for clean.
-func (s *stage) listen(r *http.Request) {
+// listen keeps a request for clean. False is one of which only a part came: its
+// sender was killed meanwhile, and the cloud never saw it.
+func (s *stage) listen(r *http.Request) (whole bool) {
 	body, err := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.heard.mu.Lock()
 	defer s.heard.mu.Unlock()
 	fmt.Fprintf(&s.heard.sent, "%s %s %v\n%s %v\n", r.Method, r.URL, r.Header, body, err)
+	return err == nil
 }
 
 // clean fails if a word is where it must not be. A path that has no file is a

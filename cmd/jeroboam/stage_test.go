@@ -173,7 +173,9 @@ const cloudsText = `clouds:
 // answer is the cloud's, unless the program is killed at this request: then the
 // cloud has done its work, and nobody is there to hear of it.
 func (s *stage) answer(w http.ResponseWriter, r *http.Request) {
-	s.listen(r)
+	if !s.listen(r) {
+		panic(http.ErrAbortHandler)
+	}
 	if s.killAt.Add(-1) != 0 {
 		s.cloud.ServeHTTP(w, r)
 		return

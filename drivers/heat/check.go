@@ -69,7 +69,7 @@ type checked struct {
 }
 
 func (x *checked) check(ctx context.Context) (err error) {
-	if x.found, err = x.names.missing(ctx, &x.c.Spec); err != nil {
+	if x.found, err = x.names.missing(ctx, withRead(&x.c.Spec)); err != nil {
 		return err
 	}
 	if !x.exists {
@@ -86,11 +86,56 @@ func (x *checked) check(ctx context.Context) (err error) {
 		return err
 	}
 	x.found = append(x.found, strange...)
+	x.found = append(x.found, x.ignored(t)...)
 	for _, f := range t.unsupported(&x.c.Spec) {
 		x.found = append(x.found, object(schema.CodeUnsupported, f, "cluster type %s has no use for %s", t.name, f))
 	}
 	x.found = append(x.found, t.idle(&x.c.Spec)...)
 	return x.measure(ctx, t, revision)
+}
+
+// withRead is a spec without the labels that no type which it can be of reads:
+// what they name need not be there.
+func withRead(s *schema.Spec) *schema.Spec {
+	types := schema.PossibleTypes(s, "heat")
+	unread := func(key, _ string) bool {
+		l, known := schema.LabelOf(key)
+		return known && !slices.ContainsFunc(types, func(t schema.ClusterType) bool { _, reads := l.ReadBy(t.Name, "heat"); return reads })
+	}
+	without := func(labels map[string]string) map[string]string {
+		if labels = maps.Clone(labels); labels != nil {
+			maps.DeleteFunc(labels, unread)
+		}
+		return labels
+	}
+	out := *s
+	out.Labels, out.Groups = without(s.Labels), slices.Clone(s.Groups)
+	for i := range out.Groups {
+		out.Groups[i].Labels = without(out.Groups[i].Labels)
+	}
+	return &out
+}
+
+// ignored are labels that clusters of the type do not read: a warning, because
+// the cluster will be as it would be without them. What the documents show alone,
+// whatever the image is, was told when they were read.
+func (x *checked) ignored(t clusterType) []diff.Objection {
+	typ, known := schema.ClusterTypeNamed(t.name)
+	if !known {
+		return nil
+	}
+	more := strings.Join(x.config.Labels, " ")
+	told := map[string]bool{}
+	for _, f := range schema.CheckLabels(&x.c.Spec, "heat", schema.PossibleTypes(&x.c.Spec, "heat"), more) {
+		told[f.Field] = true
+	}
+	var found []diff.Objection
+	for _, f := range schema.Ignored(&x.c.Spec, "heat", typ, more) {
+		if !told[f.Field] {
+			found = append(found, diff.Objection{Code: f.Code, Field: f.Field, Reason: f.Message})
+		}
+	}
+	return found
 }
 
 // measure renders what a create would send and looks at its size, at what it
@@ -108,7 +153,7 @@ func (x *checked) measure(ctx context.Context, t clusterType, revision int) erro
 	}
 	x.found = append(x.found, zones...)
 	if n, known := x.need(t, revision, x.names.partsOf(l, body.Template)); known {
-		held := slices.ContainsFunc(x.found, func(o diff.Objection) bool { return !o.Unknown })
+		held := slices.ContainsFunc(x.found, func(o diff.Objection) bool { return o.Holds() })
 		x.claim = &claim{key: x.c.Key, need: n, moving: x.exists && moving(x.o), held: held}
 	}
 	return nil

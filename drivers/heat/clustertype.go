@@ -77,15 +77,29 @@ func typeFor(s *schema.Spec, distro string) (clusterType, error) {
 		s.ServerType, distro, s.COE, strings.Join(known, ", "))
 }
 
-// unsupported are the fields of a spec that the type has no use for.
+// unsupported are the fields of a spec that the type has no use for. Labels that
+// it does not read by the catalogue are not among them: they change nothing, and
+// have a warning.
 func (t clusterType) unsupported(s *schema.Spec) []string {
 	var bad []string
 	for _, f := range setFields(s) {
-		if !slices.Contains(required(), f) && !slices.Contains(t.fields, f) {
+		if !slices.Contains(required(), f) && !slices.Contains(t.fields, f) && t.reads(f) {
 			bad = append(bad, f)
 		}
 	}
 	return bad
+}
+
+// reads tells whether a field is none of a label, or of one that the type reads,
+// as far as the catalogue knows.
+func (t clusterType) reads(field string) bool {
+	parts := strings.Split(field, "/")
+	if len(parts) < 2 || !strings.HasSuffix(strings.ToLower(parts[len(parts)-2]), "labels") || parts[len(parts)-2] == "nodeLabels" {
+		return true
+	}
+	l, known := schema.LabelOf(parts[len(parts)-1])
+	_, read := l.ReadBy(t.name, "heat")
+	return !known || read
 }
 
 // setFields are the effective fields of a spec that are not zero, groups' names

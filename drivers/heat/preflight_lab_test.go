@@ -54,9 +54,11 @@ func TestLabPreflight(t *testing.T) {
 		"IPv6":           {func(s *schema.Spec) { s.FixedNetwork, s.FixedSubnet = g.name, g.name+"-v6" }, []string{"JB2008 fixedSubnet: "}},
 		"subnet":         {func(s *schema.Spec) { s.FixedNetwork, s.FixedSubnet = g.name, g.name }, nil},
 		"zone":           {func(s *schema.Spec) { s.Labels = labels("availability_zone", "mars") }, []string{`JB2001 labels/availability_zone: there is no availability zone "mars" for servers; there is nova`}},
-		"volume type":    {func(s *schema.Spec) { s.Labels = labels("docker_volume_type", "fast") }, []string{`JB2001 labels/docker_volume_type: there is no volume type "fast" that this project can see; there is __DEFAULT__, lab`, "JB2004 "}},
-		"provider": {func(s *schema.Spec) { s.MasterLBEnabled, s.Labels = true, labels("octavia_provider", "ovn") }, []string{
-			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, "JB2004 labels/octavia_provider", "JB2004 masterLBEnabled",
+		"volume type":    {func(s *schema.Spec) { s.COE, s.Labels = "kubernetes", labels("docker_volume_type", "fast") }, []string{`JB2001 labels/docker_volume_type: there is no volume type "fast" that this project can see; there is __DEFAULT__, lab`, "JB2003 coe: "}},
+		"provider": {func(s *schema.Spec) {
+			s.COE, s.MasterLBEnabled, s.Labels = "kubernetes", true, labels("octavia_provider", "ovn")
+		}, []string{
+			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, "JB2003 coe: ",
 		}},
 	} {
 		c1 := whole(t, "a", 1)

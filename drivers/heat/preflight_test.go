@@ -74,9 +74,6 @@ func TestCheckAgainstTheCatalogue(t *testing.T) {
 	t.Parallel()
 	d := open(t, stocked(t), nil)
 	const worker = "nodeGroups/default-worker/"
-	unused := func(label string) string {
-		return "JB2004 labels/" + label + ": cluster type docker_ubuntu has no use for"
-	}
 	for name, tt := range map[string]struct {
 		change func(*schema.Spec)
 		want   []string
@@ -94,10 +91,15 @@ func TestCheckAgainstTheCatalogue(t *testing.T) {
 		"image asks for enough":    {func(s *schema.Spec) { s.Image, s.Groups[0].Flavor = "big", "m1.medium" }, nil},
 		"flavor that is not there": {func(s *schema.Spec) { s.Groups[0].Flavor = "no-such" }, []string{"JB2001 " + worker + "flavor: there is no flavor"}},
 		"flavor without a disk":    {func(s *schema.Spec) { s.Groups[0].Flavor = "m1.diskless" }, []string{"JB2007 " + worker + `flavor: flavor "m1.diskless" has no root disk, and there is no boot_volume_size`}},
-		"boot volume for the disk": {func(s *schema.Spec) { s.Groups[0].Flavor, s.Labels = "m1.diskless", labels("boot_volume_size", "20") }, []string{unused("boot_volume_size")}},
+		"boot volume for the disk": {func(s *schema.Spec) {
+			s.COE, s.Groups[0].Flavor, s.Labels = "kubernetes", "m1.diskless", labels("boot_volume_size", "20")
+		}, []string{"JB2003 coe: "}},
+		"boot volume that is not read": {func(s *schema.Spec) { s.Groups[0].Flavor, s.Labels = "m1.diskless", labels("boot_volume_size", "20") }, []string{
+			"JB2007 " + worker + `flavor: flavor "m1.diskless" has no root disk`,
+		}},
 		"boot volume too small": {func(s *schema.Spec) {
-			s.Image, s.Groups[0].Flavor, s.Labels = "big", "m1.diskless", labels("boot_volume_size", "20")
-		}, []string{"JB2007 " + worker + `flavor: flavor "m1.diskless" comes with a boot volume of 20 GiB (boot_volume_size), and image "big" needs 30 GiB`, unused("boot_volume_size")}},
+			s.COE, s.Image, s.Groups[0].Flavor, s.Labels = "kubernetes", "big", "m1.diskless", labels("boot_volume_size", "20")
+		}, []string{"JB2007 " + worker + `flavor: flavor "m1.diskless" comes with a boot volume of 20 GiB (boot_volume_size), and image "big" needs 30 GiB`, "JB2003 coe: "}},
 		"keypair that is not there":  {func(s *schema.Spec) { s.Keypair = "no-such" }, []string{"JB2001 keypair: user demo"}},
 		"external network is inside": {func(s *schema.Spec) { s.ExternalNetwork = "private" }, []string{`JB2008 externalNetwork: network "private" is not external`}},
 		"nodes outside":              {func(s *schema.Spec) { s.FixedNetwork = "public" }, []string{`JB2008 fixedNetwork: network "public" is external`}},
@@ -108,17 +110,18 @@ func TestCheckAgainstTheCatalogue(t *testing.T) {
 		"network of IPv6":            {func(s *schema.Spec) { s.FixedNetwork = "six" }, []string{`JB2008 fixedNetwork: network "six" has no IPv4 subnet`}},
 		"no floating IPs from here":  {func(s *schema.Spec) { s.FloatingIPEnabled = true }, []string{"JB2008 externalNetwork: floatingIPEnabled needs"}},
 		"volume types": {func(s *schema.Spec) {
-			s.Labels = labels("docker_volume_type", "fast", "boot_volume_type", "lab", "etcd_volume_type", "faster")
+			s.COE, s.Labels = "kubernetes", labels("docker_volume_type", "fast", "boot_volume_type", "lab", "etcd_volume_type", "faster")
 		}, []string{
 			`JB2001 labels/docker_volume_type: there is no volume type "fast" that this project can see; there is __DEFAULT__, lab`,
-			`JB2001 labels/etcd_volume_type: there is no volume type "faster"`,
-			unused("boot_volume_type"), unused("docker_volume_type"), unused("etcd_volume_type"),
+			`JB2001 labels/etcd_volume_type: there is no volume type "faster"`, "JB2003 coe: ",
 		}},
 		"zone that is not there": {func(s *schema.Spec) { s.Labels = labels("availability_zone", "mars") }, []string{`JB2001 labels/availability_zone: there is no availability zone "mars" for servers; there is nova`}},
 		"zone of a group":        {func(s *schema.Spec) { s.Groups[0].Labels = labels("availability_zone", "mars") }, []string{`JB2001 ` + worker + `labels/availability_zone: there is no availability zone "mars"`}},
 		"zone":                   {func(s *schema.Spec) { s.Labels = labels("availability_zone", "nova") }, nil},
-		"load balancer provider": {func(s *schema.Spec) { s.MasterLBEnabled, s.Labels = true, labels("octavia_provider", "ovn") }, []string{
-			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, unused("octavia_provider"), "JB2004 masterLBEnabled: ",
+		"load balancer provider": {func(s *schema.Spec) {
+			s.COE, s.MasterLBEnabled, s.Labels = "kubernetes", true, labels("octavia_provider", "ovn")
+		}, []string{
+			`JB2001 labels/octavia_provider: Octavia has no provider "ovn"; it has amphora, octavia`, "JB2003 coe: ",
 		}},
 		"too many nodes": {func(s *schema.Spec) { s.Groups[0].NodeCount = 300 }, []string{"JB2005 nodeGroups/default-worker/nodeCount: 300 nodes need "}},
 		"unused field":   {func(s *schema.Spec) { s.TLSDisabled = true }, []string{"JB2004 tlsDisabled: "}},
@@ -162,7 +165,7 @@ func TestCheckOfServices(t *testing.T) {
 		"with the role":          {nil, "", balanced, []string{"JB2004 masterLBEnabled: "}},
 		"without the role":       {[]string{"member", "reader"}, "", balanced, []string{"? JB2002 masterLBEnabled: whether there is a load balancer provider for us cannot be seen (403 ", "JB2004 masterLBEnabled: "}},
 		"no Octavia":             {nil, "load-balancer", balanced, []string{"JB2009 masterLBEnabled: the cloud has no load-balancer service in region RegionOne", "JB2004 masterLBEnabled: "}},
-		"Octavia for an ingress": {nil, "load-balancer", func(s *schema.Spec) { s.Labels = labels("ingress_controller", "octavia") }, []string{"JB2009 labels/ingress_controller: ", "JB2004 labels/ingress_controller: "}},
+		"Octavia for an ingress": {nil, "load-balancer", func(s *schema.Spec) { s.COE, s.Labels = "kubernetes", labels("ingress_controller", "octavia") }, []string{"JB2009 labels/ingress_controller: ", "JB2003 coe: "}},
 		"no Barbican":            {nil, "key-manager", secret, []string{"? JB2002 coe: the cloud has no key-manager service", "JB2003 coe: "}},
 		"no role for Barbican":   {[]string{"member", "reader"}, "", secret, []string{"? JB2002 coe: whether there is a secret store for us cannot be seen (403 ", "JB2003 coe: "}},
 		"Barbican":               {nil, "", secret, []string{"JB2003 coe: "}},
