@@ -268,6 +268,8 @@ func (s spot) typeHint() string {
 	case s.secret():
 	case k == kNull:
 		return "give it a value or leave it out"
+	case f.kinds == kString && f.pattern != nil && !f.pattern.MatchString(v.Value):
+		return "" // quotes alone do not mend it
 	case f.kinds == kString && k&(kBoolean|kInteger|kNumber) != 0:
 		return fmt.Sprintf("put it in quotes: %q", short(v.Value))
 	case boolHint(f, v) != "":

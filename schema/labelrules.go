@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -72,6 +73,78 @@ func (c *clusterResolver) checkLabels(s *Spec) {
 	}
 }
 
+// strangeLabels are the labels among the marks of a document that the catalogue
+// does not know. What is no label's name at all is told by the JSON Schema.
+func strangeLabels(marks []mark) []mark {
+	var strange []mark
+	for _, m := range marks {
+		key, ok := labelAt(m.field)
+		if ok && catalogue()[key] == nil && labelName.MatchString(key) &&
+			!slices.ContainsFunc(strange, func(o mark) bool { return o.field == m.field }) {
+			strange = append(strange, m)
+		}
+	}
+	return strange
+}
+
+// labelName is the form of a label's name.
+var labelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+
+// labelAt is the key of a label at an effective field.
+func labelAt(field string) (key string, ok bool) {
+	if group, in := strings.CutPrefix(field, "nodeGroups/"); in {
+		_, field, _ = strings.Cut(group, "/")
+	}
+	if key, ok = strings.CutPrefix(field, "labels/"); !ok {
+		key, ok = strings.CutPrefix(field, "secretLabels/")
+	}
+	return key, ok
+}
+
+// refuseStrange tells of labels that the catalogue does not know, also in a
+// document that is otherwise broken and in a template that no cluster uses. What
+// the configuration of some cloud names is left to the clusters there.
+func (r *resolver) refuseStrange(d placed) {
+	for _, m := range d.strange {
+		key, _ := labelAt(m.field)
+		if named(key, r.fleet.Config, r.config) {
+			continue
+		}
+		c := &clusterResolver{resolver: r, d: d, spec: &clusterSpec{}}
+		magnum := false
+		if d.cluster != nil {
+			c.spec = &d.cluster.Spec
+			magnum = r.playOf(c.spec.Cloud).driver == "magnum"
+		}
+		pos := Pos{d.file, int(m.line), int(m.column)}
+		r.report(pos, CodeUnknownLabel, c.pointer(m.field), strangeHint(key, magnum), "unknown label %q", short(key))
+		r.known[pos] = true
+	}
+}
+
+// named tells whether a configuration names a label for one of its clouds.
+func named(label string, configs ...*Config) bool {
+	for _, c := range configs {
+		if c == nil {
+			continue
+		}
+		for _, cloud := range c.Clouds {
+			if slices.Contains(cloud.Labels, label) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func strangeHint(key string, magnum bool) string {
+	hint := didYouMean(key, slices.Sorted(maps.Keys(catalogue())))
+	if hint == "" && magnum {
+		hint = "if the cloud's Magnum has a driver that reads it, name it in labels of the cloud in Config"
+	}
+	return hint
+}
+
 // A labelChecker goes through the labels of a cluster, then of each group that
 // has its own.
 type labelChecker struct {
@@ -135,11 +208,7 @@ func (c *labelChecker) checkLabel(key string) {
 }
 
 func (c *labelChecker) unknown(key string) {
-	hint := didYouMean(key, slices.Sorted(maps.Keys(catalogue())))
-	if hint == "" && c.driver == "magnum" {
-		hint = "if the cloud's Magnum has a driver that reads it, name it in labels of the cloud in Config"
-	}
-	c.find(CodeUnknownLabel, key, hint, "unknown label %q", short(key))
+	c.find(CodeUnknownLabel, key, strangeHint(key, c.driver == "magnum"), "unknown label %q", short(key))
 }
 
 // readers are those of the types that read a label.

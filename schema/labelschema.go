@@ -21,7 +21,7 @@ func labelDefinition() []byte {
 	var b bytes.Buffer
 	b.WriteString(`{
     "type": "object",
-    "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$", "x-expected": "a label's name: a letter or digit, then letters, digits, '_', '.' or '-'"},
+    "propertyNames": {"pattern": ` + text(labelName.String()) + `, "x-expected": "a label's name: a letter or digit, then letters, digits, '_', '.' or '-'"},
     "additionalProperties": {"type": ["string", "integer", "number", "boolean"]},
     "properties": {`)
 	for i, l := range Labels() {

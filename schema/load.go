@@ -281,5 +281,6 @@ func (p *parser) document(k *kind, root *yaml.Node) (*document, Problems) {
 		check.config(&d.config.Spec)
 	}
 	d.broken = check.problems.Errors()
+	d.strange = strangeLabels(d.marks)
 	return d, check.problems
 }

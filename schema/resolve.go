@@ -15,7 +15,8 @@ type document struct {
 	cluster      *clusterDoc
 	config       *configDoc
 	marks        []mark
-	broken       bool // it has problems: its name and references may still be used
+	broken       bool   // it has problems: its name and references may still be used
+	strange      []mark // labels that the catalogue does not know
 
 	// The cluster of the last Load, what is doubtful about it and what it was
 	// resolved from, so that a Load of an unchanged document only compares.
@@ -131,6 +132,9 @@ func (r *resolver) resolve() *Fleet {
 			config = d
 			r.fleet.Config = config.effectiveConfig()
 		}
+	}
+	for _, d := range r.docs {
+		r.refuseStrange(d)
 	}
 	r.fleet.Clusters = make([]*Cluster, 0, len(r.clusters))
 	for _, d := range r.docs {
