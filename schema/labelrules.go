@@ -65,6 +65,9 @@ func Ignored(s *Spec, driver string, t ClusterType, more string) []LabelFinding 
 // checkLabels applies the rules of labels over cluster and template together.
 func (c *clusterResolver) checkLabels(s *Spec) {
 	for _, f := range CheckLabels(s, c.play.driver, c.possibleTypes(s), c.play.labels) {
+		if c.partial && slices.Contains([]Code{CodeLabelIgnored, CodeLabelsClash, CodeLabelsDoubt}, f.Code) {
+			continue // what it goes without may be what was not understood
+		}
 		pos, pointer := c.d.at("template"), "/spec/template" // of what nobody wrote
 		if c.wrote(f.Field) {
 			pos, pointer = c.where(f.Field), c.pointer(f.Field)
@@ -183,7 +186,9 @@ func (c *labelChecker) checkLabel(key string) {
 		return // a driver from elsewhere knows it
 	}
 	if l == nil {
-		c.unknown(key)
+		if labelName.MatchString(key) {
+			c.unknown(key)
+		}
 		return
 	}
 	if _, hidden := c.secrets[key]; l.Secret && !hidden {

@@ -265,7 +265,7 @@ func (p *parser) document(k *kind, root *yaml.Node) (*document, Problems) {
 	if !k.root.accepts(root) {
 		check.problems = k.explain(root)
 	}
-	d := &document{line: root.Line, column: root.Column}
+	d := &document{line: root.Line, column: root.Column, unfit: len(check.problems) > 0}
 	switch k.name {
 	case KindClusterTemplate:
 		d.template = &templateDoc{}
@@ -280,7 +280,6 @@ func (p *parser) document(k *kind, root *yaml.Node) (*document, Problems) {
 		d.marks = p.decoder.document(k.root, root, d.config)
 		check.config(&d.config.Spec)
 	}
-	d.broken = check.problems.Errors()
 	d.strange = strangeLabels(d.marks)
 	return d, check.problems
 }

@@ -15,7 +15,7 @@ type document struct {
 	cluster      *clusterDoc
 	config       *configDoc
 	marks        []mark
-	broken       bool   // it has problems: its name and references may still be used
+	unfit        bool   // its JSON Schema refuses it: what seems to be missing may be what was not understood
 	strange      []mark // labels that the catalogue does not know
 
 	// The cluster of the last Load, what is doubtful about it and what it was
@@ -213,7 +213,13 @@ func (r *resolver) resolveCluster(d placed) {
 		}
 		r.report(d.at("template"), CodeNoTemplate, "/spec/template", hint, "no ClusterTemplate %q", name)
 	}
-	if !ok || d.broken || t.broken {
+	switch {
+	case !ok || t.template.Spec.COE == "":
+		return
+	case d.unfit || t.unfit:
+		c := r.clusterResolver(d, t)
+		c.partial = true
+		c.spell(&Cluster{})
 		return
 	}
 	from := sources{d, t, r.playOf(d.cluster.Spec.Cloud)}
@@ -221,8 +227,7 @@ func (r *resolver) resolveCluster(d placed) {
 		r.problems = append(r.problems, d.warnings...)
 	} else {
 		before := len(r.problems)
-		c := &clusterResolver{resolver: r, d: d, t: t, spec: &d.cluster.Spec, base: &t.template.Spec, play: from.play}
-		cluster := c.cluster()
+		cluster := r.clusterResolver(d, t).cluster()
 		found := r.problems[before:]
 		if found.Errors() {
 			return
@@ -230,6 +235,10 @@ func (r *resolver) resolveCluster(d placed) {
 		d.resolved, d.warnings, d.from = cluster, slices.Clone(found), from
 	}
 	r.fleet.Clusters = append(r.fleet.Clusters, d.resolved)
+}
+
+func (r *resolver) clusterResolver(d, t placed) *clusterResolver {
+	return &clusterResolver{resolver: r, d: d, t: t, spec: &d.cluster.Spec, base: &t.template.Spec, play: r.playOf(d.cluster.Spec.Cloud)}
 }
 
 // playOf is what the program's configuration, else the fleet's, says of a cloud.
@@ -258,6 +267,8 @@ type clusterResolver struct {
 	spec *clusterSpec
 	base *templateSpec
 	play play
+
+	partial bool // one of the documents was not understood in whole: nothing is said to be missing
 }
 
 func (c *clusterResolver) cluster() *Cluster {
@@ -271,11 +282,16 @@ func (c *clusterResolver) cluster() *Cluster {
 		Policy:      c.policy(),
 		Origins:     c.origins(),
 	}
-	c.fill(&out.Spec)
-	c.groups(&out.Spec)
-	c.check(&out.Spec) // while labels are as they are written
+	c.spell(out)
 	out.Secrets = c.digests.Hide(&out.Spec)
 	return out
+}
+
+// spell fills the spec in and checks it, while labels are as they are written.
+func (c *clusterResolver) spell(out *Cluster) {
+	c.fill(&out.Spec)
+	c.groups(&out.Spec)
+	c.check(&out.Spec)
 }
 
 // fill sets what all nodes have in common.
@@ -434,7 +450,7 @@ func (c *clusterResolver) check(s *Spec) {
 	if s.FixedNetwork != "" && s.FixedNetwork == s.ExternalNetwork {
 		c.report(c.where("fixedNetwork"), CodeNoNetwork, "/spec/fixedNetwork", "give the project's own network", "fixedNetwork and externalNetwork are the same: nodes do not live in an external network")
 	}
-	if s.FixedSubnet != "" && s.FixedNetwork == "" {
+	if s.FixedSubnet != "" && s.FixedNetwork == "" && !c.partial {
 		c.report(c.where("fixedSubnet"), CodeNoSubnet, "/spec/fixedSubnet", "set fixedNetwork too", "fixedSubnet is a subnet of fixedNetwork, which is not set")
 	}
 	if s.ServerType == "bm" && s.FixedSubnet == "" {
@@ -475,6 +491,9 @@ func (c *clusterResolver) pointer(field string) string {
 
 // missing tells of a field that neither cluster nor template has.
 func (c *clusterResolver) missing(code Code, field, message string) {
+	if c.partial {
+		return
+	}
 	where := fmt.Sprintf("set %s in ClusterTemplate %q (%s)", field, c.spec.Template, c.t.start())
 	if _, own := registry()[KindCluster].root.props["spec"].props[field]; own {
 		where = "set " + field + " here or" + strings.TrimPrefix(where, "set "+field)
@@ -489,7 +508,7 @@ func (c *clusterResolver) checkMasters(s *Spec) {
 		c.report(c.d.at(count), CodeNoMasters, "/spec/masterCount", "leave it out", "coe docker has no masters")
 	case s.COE == "docker" && c.spec.MasterFlavor != "":
 		c.report(c.d.at("nodeGroups/"+DefaultMaster+"/flavor"), CodeNoMasters, "/spec/masterFlavor", "leave it out", "coe docker has no masters")
-	case orDefault(c.spec.MasterCount, 1) > 1 && !s.MasterLBEnabled:
+	case orDefault(c.spec.MasterCount, 1) > 1 && !s.MasterLBEnabled && !c.partial:
 		c.report(c.d.at(count), CodeMastersNeedLB, "/spec/masterCount",
 			fmt.Sprintf("set masterLBEnabled: true here or in ClusterTemplate %q", c.spec.Template),
 			"%d masters need a load balancer", *c.spec.MasterCount)

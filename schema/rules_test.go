@@ -105,7 +105,7 @@ func TestRules(t *testing.T) {
 		"window, backwards":         {"", "maintenance: {cron: '@daily', duration: -4h}", "expected between 1m and 168h"},
 		"window, always":            {"", "maintenance: {cron: '@daily', duration: 169h}", "expected between 1m and 168h"},
 
-		"label as hex":         {"labels: {coredns_tag: 0x1F}", "", "YAML reads 0x1F as a number"},
+		"label as hex":         {"labels: {kube_tag: v1.33.1, coredns_tag: 0x1F}", "", "YAML reads 0x1F as a number"},
 		"label with exponent":  {"", "labels: {min_node_count: 1e3}", "YAML reads 1e3 as a number"},
 		"label with underline": {"", "labels: {min_node_count: 1_000}", "YAML reads 1_000 as a number"},
 		"label as octal":       {"", "nodeGroups: [{name: a, labels: {availability_zone: 010}}]", "YAML reads 010 as a number"},
