@@ -12,9 +12,10 @@
 //
 // Read schema.go for the words, load.go for the way from bytes to documents
 // (yaml.go, check.go, decode.go), resolve.go for the way from documents to a
-// Fleet. Where things are that change:
+// Fleet, cluster.go for how one cluster is laid over its template. Where things
+// are that change:
 //
-//	a field         its .json file, documents.go, effective.go, resolve.go; what
+//	a field         its .json file, documents.go, effective.go, cluster.go; what
 //	                a change of it leads to is in package diff
 //	a rule          rules.go within a document, attributes.go for what a value
 //	                means, networks.go for addresses, label*.go for labels
