@@ -3,6 +3,7 @@ package schema_test
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,4 +144,44 @@ func show(t *testing.T, fleet *schema.Fleet) string {
 		t.Fatal(err)
 	}
 	return string(b) + "\n"
+}
+
+// TestAnySlip takes each line of a fleet in which every field is set away, and
+// gives each field odd values: whatever is left is a fleet or has problems.
+func TestAnySlip(t *testing.T) {
+	t.Parallel()
+	archive, err := txtar.ParseFile("testdata/ok/everything.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := fstest.MapFS{}
+	for _, f := range archive.Files {
+		if f.Name != "fleet.json" {
+			whole[f.Name] = &fstest.MapFile{Data: f.Data}
+		}
+	}
+	slips := 0
+	for name, f := range whole {
+		lines := strings.Split(strings.TrimSuffix(string(f.Data), "\n"), "\n")
+		for i, line := range lines {
+			key, _, field := strings.Cut(line, ": ")
+			others := []string{""}
+			if field {
+				others = append(others, key+": x", key+": []", key+": {}", key+": 7", key+": true", key+": ~", key+": ''", key+"x: y")
+			}
+			for _, other := range others {
+				changed := append(append(append([]string{}, lines[:i]...), other), lines[i+1:]...)
+				fleet := maps.Clone(whole)
+				fleet[name] = &fstest.MapFile{Data: []byte(strings.Join(changed, "\n") + "\n")}
+				got, err := load(fleet)
+				if _, ok := schema.AsProblems(err); err != nil && (!ok || got != nil) {
+					t.Errorf("%s, line %d as %q: %v", name, i+1, other, err)
+				}
+				slips++
+			}
+		}
+	}
+	if slips < 500 {
+		t.Errorf("only %d slips", slips)
+	}
 }

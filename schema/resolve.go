@@ -203,7 +203,7 @@ func (r *resolver) resolveCluster(d placed) {
 		r.report(d.at("template"), CodeNoTemplate, "/spec/template", hint, "no ClusterTemplate %q", name)
 	}
 	switch {
-	case !ok || t.template.Spec.COE == "":
+	case !ok || networkDrivers(t.template.Spec.COE) == nil: // nothing is known of an engine that there is not
 		return
 	case d.unfit || t.unfit:
 		c := r.clusterResolver(d, t)

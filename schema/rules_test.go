@@ -24,6 +24,7 @@ func TestRules(t *testing.T) {
 	)
 	for name, r := range map[string]struct{ template, cluster, want string }{
 		"nothing":                     {"", "", ""},
+		"unknown engine":              {"coe: kubernets", "masterCount: 1", "expected one of kubernetes, "},
 		"one master without balancer": {"", "masterCount: 1", ""},
 		"even masters":                {"masterLBEnabled: true", "masterCount: 2", "expected an odd number of masters, found 2"},
 		"masters without balancer":    {"", "masterCount: 3", "3 masters need a load balancer"},
