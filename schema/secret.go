@@ -56,14 +56,20 @@ func (s Secret) String() string {
 }
 
 // SecretText is the text of a secret. However it is printed or encoded, it
-// reads "(secret)".
-type SecretText struct{ text string }
+// reads "(secret)", or is an address: package fmt calls no methods of what it
+// meets in a field that is not exported, and does not follow pointers there.
+type SecretText struct{ text *string }
 
 // NewSecretText hides a text.
-func NewSecretText(text string) SecretText { return SecretText{text} }
+func NewSecretText(text string) SecretText { return SecretText{&text} }
 
 // Reveal is the text itself, for the call that sends it to where it belongs.
-func (s SecretText) Reveal() string { return s.text }
+func (s SecretText) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 const hidden = "(secret)"
 

@@ -26,8 +26,9 @@ func TestSecretTextDoesNotPrint(t *testing.T) {
 	secret := schema.NewSecretText(planted)
 	cluster := schema.Cluster{Secrets: map[string]schema.SecretText{"d": secret}}
 	var out bytes.Buffer
-	for _, v := range []any{secret, &secret, cluster, &cluster, cluster.Secrets, []any{secret}} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+	within := struct{ unexported schema.SecretText }{secret} // where package fmt calls no methods
+	for _, v := range []any{secret, &secret, cluster, &cluster, cluster.Secrets, []any{secret}, within, &within} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%p", "%t"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
 		j, err := json.Marshal(v)
