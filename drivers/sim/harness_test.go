@@ -29,6 +29,7 @@ type world struct {
 	auth    string
 	token   string
 	project string
+	user    string // id
 	urls    map[string]string
 	prefix  string
 	created []string
@@ -75,7 +76,7 @@ func (w *world) login(user, pass, project string) {
 		w.t.Fatalf("login: %d %s", r.status, r.text)
 	}
 	w.token = r.header.Get("X-Subject-Token")
-	w.project = r.str("token.project.id")
+	w.project, w.user = r.str("token.project.id"), r.str("token.user.id")
 	w.urls = map[string]string{}
 	for _, s := range r.list("token.catalog") {
 		entry := s.(map[string]any)

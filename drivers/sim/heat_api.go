@@ -105,7 +105,7 @@ func (c *Cloud) heatRoutes() {
 func (c *Cloud) heatAuth(h handler) handler {
 	return func(q *query) reply {
 		q.tok = q.tokenFor(q.r.Header.Get("X-Auth-Token"))
-		if q.tok == nil {
+		if q.tok == nil || !q.ruled() {
 			return unauthorized(q)
 		}
 		own := q.tok.project != nil && q.path("project") == q.tok.project.id

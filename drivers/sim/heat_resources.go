@@ -274,7 +274,7 @@ func markUnhealthy(q *query, r *resource) reply {
 // signal too, under his own project.
 func (c *Cloud) signalAuth(q *query) reply {
 	q.tok = q.tokenFor(q.r.Header.Get("X-Auth-Token"))
-	if q.tok == nil {
+	if q.tok == nil || !q.ruled() {
 		return unauthorized(q)
 	}
 	s := q.heat.stacks[q.path("id")]

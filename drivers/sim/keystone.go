@@ -40,6 +40,7 @@ type appCred struct {
 	project                       *project
 	roles                         []string
 	unrestricted                  any
+	rules                         []*accessRule // nil: it may do what its roles may
 	expires                       time.Time
 }
 
@@ -49,6 +50,7 @@ type identity struct {
 	roleIDs  map[string]string
 	tokens   map[string]*token
 	creds    []*appCred
+	rules    []*accessRule
 	without  []string // service types that catalogs lack
 }
 
@@ -155,6 +157,9 @@ func (c *Cloud) keystoneRoutes() {
 	c.handle("POST "+creds, ownUser("create_application_credential", createAppCred))
 	c.handle("GET "+creds+"/{id}", ownUser("get_application_credential", showAppCred))
 	c.handle("DELETE "+creds+"/{id}", ownUser("delete_application_credential", deleteAppCred))
+	rules := v3 + "/users/{user}/access_rules"
+	c.handle("GET "+rules, ownUser("list_access_rules", listAccessRules))
+	c.handle("DELETE "+rules+"/{id}", ownUser("delete_access_rule", deleteAccessRule))
 }
 
 func keystoneVersion(q *query) obj {
@@ -238,11 +243,17 @@ func issueToken(q *query) reply {
 		}
 	case "token":
 		t := q.tokenFor(id.Token.ID)
+		if t != nil && t.appCred != nil && t.appCred.rules != nil {
+			return keystoneError(404, "Not Found", "Failed to validate token")
+		}
 		if t == nil || t.appCred != nil {
 			return keystone401(q)
 		}
 		u, methods = t.user, append(methods, t.methods...)
 	case "application_credential":
+		if id.AppCr.ID != "" && !slices.ContainsFunc(q.identity.creds, func(a *appCred) bool { return a.id == id.AppCr.ID }) {
+			return noCred(id.AppCr.ID)
+		}
 		if cred = q.findCred(id.AppCr.ID, id.AppCr.Name, id.AppCr.User.ID+id.AppCr.User.Name); cred == nil || cred.secret != id.AppCr.Secret {
 			return keystone401(q)
 		}
@@ -260,6 +271,9 @@ func issueToken(q *query) reply {
 	t := q.newToken(u, p, methods...)
 	if cred != nil {
 		t.appCred, t.roles = cred, cred.roles
+		if !cred.expires.IsZero() && cred.expires.Before(t.expires) {
+			t.expires = cred.expires
+		}
 	}
 	return q.tokenReply(t, 201)
 }
@@ -313,7 +327,11 @@ func (q *query) tokenReply(t *token, status int) reply {
 		view["is_domain"], view["roles"], view["catalog"] = false, roles, q.catalog(t.project)
 	}
 	if a := t.appCred; a != nil {
-		view["application_credential"] = obj{"id": a.id, "name": a.name, "restricted": a.unrestricted != true}
+		v := obj{"id": a.id, "name": a.name, "restricted": a.unrestricted != true}
+		if a.rules != nil {
+			v["access_rules"] = ruleViews(a.rules)
+		}
+		view["application_credential"] = v
 	}
 	rep := reply{status: status, header: map[string]string{"X-Subject-Token": t.id, "Vary": "X-Auth-Token"}, body: obj{"token": view}}
 	return rep

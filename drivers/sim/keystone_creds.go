@@ -17,6 +17,9 @@ func (q *query) credView(a *appCred) obj {
 		"expires_at": nil, "unrestricted": a.unrestricted, "roles": roles,
 		"links": obj{"self": q.base() + identityAt + "/v3/application_credentials/" + a.id},
 	}
+	if a.rules != nil {
+		view["access_rules"] = ruleViews(a.rules)
+	}
 	if a.description != "" {
 		view["description"] = a.description
 	}
@@ -46,6 +49,7 @@ func createAppCred(q *query, u *user) reply {
 			Unrestricted              any
 			ExpiresAt                 string `json:"expires_at"`
 			Roles                     []struct{ ID, Name string }
+			Rules                     []accessRule `json:"access_rules"`
 		} `json:"application_credential"`
 	}
 	if json.Unmarshal(q.body, &in) != nil || in.Cred.Name == "" || u != q.tok.user || q.tok.project == nil {
@@ -57,25 +61,37 @@ func createAppCred(q *query, u *user) reply {
 		}
 	}
 	a := &appCred{id: q.hex32(), name: in.Cred.Name, description: in.Cred.Description, secret: in.Cred.Secret, user: u, project: q.tok.project, unrestricted: in.Cred.Unrestricted, roles: q.tok.roles}
-	if len(in.Cred.Roles) > 0 {
-		a.roles = nil
-		for _, want := range in.Cred.Roles {
-			for name, id := range q.identity.roleIDs {
-				if (name == want.Name || id == want.ID) && q.tok.has(name) {
-					a.roles = append(a.roles, name)
-				}
-			}
+	var given []string
+	for _, want := range in.Cred.Roles {
+		name, refusal := q.roleOf(want.ID, want.Name)
+		if refusal != nil {
+			return *refusal
 		}
-		if len(a.roles) != len(in.Cred.Roles) {
-			return keystoneError(400, "Bad Request", "Invalid application credential: Could not find role assignment with role, user or group, project, domain, or system.")
-		}
+		given = append(given, name)
+	}
+	if given != nil {
+		a.roles = given
 	}
 	if in.Cred.ExpiresAt != "" {
 		at, err := time.Parse("2006-01-02T15:04:05", strings.TrimSuffix(strings.SplitN(in.Cred.ExpiresAt, ".", 2)[0], "Z"))
 		if err != nil {
-			return keystoneError(400, "Bad Request", "Invalid input for field 'expires_at'")
+			return keystoneMalformed("Timestamp not in expected format.")
+		}
+		if !at.After(q.now) {
+			return keystoneMalformed("The 'expires_at' must not be before now.")
 		}
 		a.expires = at
+	}
+	for i, r := range in.Cred.Rules {
+		if refusal := r.check(i); refusal != nil {
+			return *refusal
+		}
+	}
+	if in.Cred.Rules != nil {
+		a.rules = []*accessRule{}
+	}
+	for _, r := range in.Cred.Rules {
+		a.rules = append(a.rules, q.ruleFor(u, r))
 	}
 	if a.secret == "" {
 		a.secret = q.pick(86, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -110,4 +126,24 @@ func deleteAppCred(q *query, u *user) reply {
 		}
 	}
 	return noCred(q.path("id"))
+}
+
+func keystoneMalformed(text string) reply {
+	return keystoneError(400, "Bad Request", text+" The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.")
+}
+
+// roleOf finds a role that a new credential asks for, among those of the token.
+func (q *query) roleOf(id, name string) (string, *reply) {
+	for known, knownID := range q.identity.roleIDs {
+		if known != name && knownID != id {
+			continue
+		}
+		if q.tok.has(known) {
+			return known, nil
+		}
+		rep := keystoneError(400, "Bad Request", "Invalid application credential: Cannot create an application credential with unassigned role")
+		return "", &rep
+	}
+	rep := keystoneError(404, "Not Found", "Role "+name+id+" is not defined")
+	return "", &rep
 }

@@ -11,10 +11,6 @@ func octaviaError(status int, text string) reply {
 	return reply{status: status, body: obj{"faultcode": "Client", "faultstring": text, "debuginfo": nil}}
 }
 
-func barbicanError(status int, title, text string) reply {
-	return reply{status: status, body: obj{"code": status, "title": title, "description": text}}
-}
-
 // octavia lets in those whom its default policy lets read.
 func (c *Cloud) octavia(h handler) handler {
 	return c.authed(func(q *query) reply {
@@ -22,20 +18,6 @@ func (c *Cloud) octavia(h handler) handler {
 			return h(q)
 		}
 		return octaviaError(403, "Policy does not allow this request to be performed.")
-	})
-}
-
-// barbican knows the roles creator, observer, audit and admin.
-func (c *Cloud) barbican(h handler) handler {
-	return c.authed(func(q *query) reply {
-		rep := barbicanError(403, "Forbidden", "Secret(s) retrieval attempt not allowed - please review your user/project privileges")
-		for _, r := range []string{"creator", "observer", "admin"} {
-			if q.tok.has(r) {
-				rep = h(q)
-			}
-		}
-		rep.header = map[string]string{"openstack-api-version": "key-manager 1.0", "vary": "openstack-api-version"}
-		return rep
 	})
 }
 
@@ -95,25 +77,5 @@ func (c *Cloud) octaviaRoutesBelow(v2 string) {
 		return ok(obj{"providers": []any{
 			obj{"name": "amphora", "description": "The no-op amphora driver"}, obj{"name": "octavia", "description": "alias of amphora"},
 		}})
-	}))
-}
-
-func (c *Cloud) barbicanRoutes() {
-	c.handle("GET "+barbicanAt+"/{$}", func(q *query) reply {
-		rep := ok(obj{"versions": obj{"values": []any{obj{"id": "v1", "status": "stable", "links": []any{obj{"rel": "self", "href": q.base() + barbicanAt + "/v1/"}}}}}})
-		rep.status = 300
-		return rep
-	})
-	c.handle("GET "+barbicanAt+"/v1/secrets", c.barbican(func(*query) reply { return ok(obj{"secrets": []any{}, "total": 0}) }))
-	c.handle("GET "+barbicanAt+"/v1/quotas", c.barbican(func(q *query) reply {
-		set := obj{}
-		for _, k := range []string{"secrets", "orders", "containers", "consumers", "cas"} {
-			set[k] = q.quota(q.tok.project.id, k, -1)
-		}
-		return ok(obj{"quotas": set})
-	}))
-	c.handle("GET "+barbicanAt+"/v1/containers", c.barbican(func(*query) reply { return ok(obj{"containers": []any{}, "total": 0}) }))
-	c.handle("GET "+barbicanAt+"/v1/secrets/{id}", c.barbican(func(*query) reply {
-		return barbicanError(404, "Not Found", "Not Found. Provided secret id is invalid.")
 	}))
 }

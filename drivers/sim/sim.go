@@ -18,8 +18,8 @@
 //
 // Reading order: sim.go (options), web.go (one request, routes and replies),
 // clock.go, faults.go, control.go, seed.go, stock.go; the services around Heat:
-// keystone.go, nova.go, nova_api.go, nova_servers.go, neutron.go, neutron_api.go,
-// glance.go, cinder.go, octavia.go (with Barbican); then Heat: hot_template.go,
+// keystone.go, keystone_creds.go, nova.go, nova_api.go, nova_servers.go, neutron.go, neutron_api.go,
+// glance.go, cinder.go, octavia.go, barbican.go; then Heat: hot_template.go,
 // hot_params.go, hot_eval.go and hot_functions.go are the template language,
 // schema.go the properties of types, heat_stack.go the data, heat_traversal.go
 // how a stack converges, heat_update.go what happens to one resource,
@@ -71,6 +71,11 @@ type Options struct {
 	// The default is strict, as current Keystones ship: stack create and update
 	// with such a token answer 500.
 	AppCredTrusts bool
+	// RuledServices are the types of the services that check the access rules
+	// of application credentials, whose operators set service_type in
+	// [keystone_authtoken]. The others refuse every token that has rules. Nil
+	// is what a cloud does unless told otherwise: none checks, all refuse.
+	RuledServices []string
 }
 
 func (o Options) withDefaults() Options {
@@ -131,6 +136,8 @@ type Cloud struct {
 	vtypes   table
 	images   table
 	lb       balancing
+	secrets  table
+	payloads map[string][]byte // by id of the secret
 	heat     orchestration
 }
 

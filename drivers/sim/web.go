@@ -223,7 +223,7 @@ func (c *Cloud) noRoute(r *http.Request) reply {
 func (c *Cloud) authed(h handler) handler {
 	return func(q *query) reply {
 		q.tok = c.tokenFor(q.r.Header.Get("X-Auth-Token"))
-		if q.tok == nil || q.tok.handle != nil {
+		if q.tok == nil || q.tok.handle != nil || !q.ruled() {
 			return unauthorized(q)
 		}
 		return h(q)
