@@ -182,6 +182,8 @@ func (c *Cloud) explainAuth(err error) error {
 	out.Op = "get a token"
 	var check string
 	switch f := AsFault(err); {
+	case f != nil && f.Status == http.StatusNotFound && strings.Contains(f.Text, "Could not find Application Credential"):
+		check = "application_credential_id: it was deleted, or there never was one"
 	case de.Kind == drivers.Unknown || f != nil && f.Status == http.StatusNotFound:
 		check = "auth_url: no Keystone v3 answers at " + c.entry.authURL
 	case f != nil && (de.Kind == drivers.Denied || de.Kind == drivers.Rejected):

@@ -70,6 +70,11 @@ func (c *Cloud) Has(service string) bool {
 	return err == nil
 }
 
+// Endpoint is the address that paths of a service are relative to, for those
+// who must call it without us: no trailing slash. A service that the cloud
+// lacks is an error for NoService.
+func (c *Cloud) Endpoint(service string) (string, error) { return c.endpoint(service) }
+
 // endpoint is a service's base URL with its version, no trailing slash.
 func (c *Cloud) endpoint(name string) (string, error) {
 	s, ok := services()[name]

@@ -102,7 +102,7 @@ func TestSecretsAreMasked(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		io.WriteString(w, "bad: correct horse, "+r.Header.Get("X-Auth-Token")+
 			`, {"password": "swordfish1", "adminPassword":"swordfish2", "client_secret" : 'swordfish3'}, X-Auth-Token: swordfish4`+
-			`, token gAAAAABswordfish5swordfish5swordfish5, url?Signature=swordfish6&x=1, the rest`)
+			`, token gAAAAABswordfish5swordfish5swordfish5, url?Signature=swordfish6&x=1, "-----BEGIN RSA PRIVATE KEY-----\nswordfish7\n-----END RSA PRIVATE KEY-----", the rest`)
 	})
 	err := cl.Post(t.Context(), "compute", "/servers", 1, nil)
 	for _, secret := range []string{"correct horse", "token-number", "swordfish"} {
@@ -110,7 +110,7 @@ func TestSecretsAreMasked(t *testing.T) {
 			t.Errorf("%q shows %q", err, secret)
 		}
 	}
-	wantText(t, err, "bad: ***, ***", `"password": "***"`, "x=1, the rest")
+	wantText(t, err, "bad: ***, ***", `"password": "***"`, "x=1, \"***\", the rest")
 }
 
 func TestLongTextsAreCut(t *testing.T) {

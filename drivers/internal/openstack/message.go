@@ -126,6 +126,7 @@ func (m mask) add(secret string) {
 
 var (
 	fernet   = regexp.MustCompile(`\bgAAAA[A-Za-z0-9_\-=]{20,}`)
+	pem      = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*-----.*?(?:-----END [A-Z0-9 ]*-----|$)`)
 	assigned = regexp.MustCompile(`(?i)((?:\w*passw(?:or)?d|\w*secret|(?:x-)?(?:auth|subject)[-_ ]token|signature)["']?\s*[:=]\s*["']?)([^\s"',;}&]+)`)
 )
 
@@ -135,6 +136,7 @@ func (m mask) apply(s string) string {
 	for _, secret := range m.known.secrets {
 		s = strings.ReplaceAll(s, secret, "***")
 	}
+	s = pem.ReplaceAllString(s, "***")
 	s = fernet.ReplaceAllString(s, "***")
 	return assigned.ReplaceAllString(s, "$1***")
 }

@@ -94,6 +94,19 @@ func Connect(ctx context.Context, s Settings) (*Cloud, error) {
 	if err != nil {
 		return nil, &drivers.Error{Kind: drivers.Denied, Op: "read credentials", Err: err}
 	}
+	return connect(ctx, s, e)
+}
+
+// As is the same project of the same cloud for whoever holds an application
+// credential: to try out what it may do. Endpoints, limits and the log are ours.
+func (c *Cloud) As(ctx context.Context, id, secret string) (*Cloud, error) {
+	e := c.entry
+	e.from, e.authType = "the application credential "+id, "v3applicationcredential"
+	e.auth = map[string]string{"application_credential_id": id, "application_credential_secret": secret}
+	return connect(ctx, c.settings, e)
+}
+
+func connect(ctx context.Context, s Settings, e entry) (*Cloud, error) {
 	tls, err := e.tlsConfig()
 	if err != nil {
 		return nil, &drivers.Error{Kind: drivers.Denied, Op: "read certificates", Err: err}

@@ -131,6 +131,7 @@ func TestAnswersOfKeystone(t *testing.T) {
 	}{
 		"wrong password": {401, `{"error": {"message": "The request you have made requires authentication."}}`, drivers.Denied, "check username, password", 1},
 		"wrong URL":      {404, `not here`, drivers.Denied, "check auth_url", 1},
+		"deleted":        {404, `{"error": {"message": "Could not find Application Credential: 1.", "code": 404}}`, drivers.Denied, "it was deleted", 1},
 		"a web page":     {200, `<html>welcome</html>`, drivers.Denied, "check auth_url", 1},
 		"bad request":    {400, `{"error": {"message": "no"}}`, drivers.Denied, "400 Bad Request: no", 1},
 		"broken":         {500, `oops`, drivers.Transient, "500", 1},
