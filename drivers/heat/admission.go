@@ -53,7 +53,7 @@ const (
 )
 
 // errRules is a Barbican that does not know its own name.
-var errRules = errors.New("Barbican refuses every credential with access rules: its operator must set service_type = key-manager in [keystone_authtoken]") //nolint:revive,staticcheck // a name
+var errRules = errors.New("Barbican refuses every credential with access rules: its operator must set service_type = key-manager in [keystone_authtoken]") //nolint:staticcheck // it begins with a name
 
 // errRestricted is what Keystone means by refusing us.
 var errRestricted = errors.New("a restricted application credential makes no other: log in with a password, or with a credential made with --unrestricted")
@@ -181,7 +181,7 @@ func (v vault) try(ctx context.Context, c credential, refs map[string]string) er
 // it was good (token_cache_time).
 func (v vault) revoke(ctx context.Context, stack string) error {
 	return v.dropAll(ctx, func(c credential) bool {
-		of, _, ours := v.parse(c.Name)
+		of, ours := v.parse(c.Name)
 		return ours && of == stack
 	})
 }
@@ -204,7 +204,7 @@ func (v vault) dropAll(ctx context.Context, which func(credential) bool) error {
 		return err
 	}
 	for _, c := range got.Credentials {
-		_, _, ours := v.parse(c.Name)
+		_, ours := v.parse(c.Name)
 		if !ours || c.Description != tagOwner+v.owner || !which(c) {
 			continue
 		}

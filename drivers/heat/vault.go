@@ -61,20 +61,16 @@ func (v vault) name(stack, file string) string { return v.prefix() + stack + "/"
 
 func (v vault) prefix() string { return "jeroboam/" + v.owner + "/" }
 
-// parse tells which stack and file of ours a secret of that name belongs to.
-// The identity in the stack's name keeps owners apart of whom one is the
+// parse tells which stack of ours a secret or a credential of that name belongs
+// to. The identity in the stack's name keeps owners apart of whom one is the
 // beginning of another, and clouds that end in one project.
-func (v vault) parse(name string) (stack, file string, ours bool) {
+func (v vault) parse(name string) (stack string, ours bool) {
 	rest, ours := strings.CutPrefix(name, v.prefix())
-	if !ours {
-		return "", "", false
+	stack, file, two := strings.Cut(rest, "/")
+	if _, known := named(stack, v.owner, v.cloudName); !ours || !two || !known || strings.Contains(file, "/") {
+		return "", false
 	}
-	stack, file, ours = strings.Cut(rest, "/")
-	if !ours || strings.Contains(file, "/") {
-		return "", "", false
-	}
-	_, ours = named(stack, v.owner, v.cloudName)
-	return stack, file, ours
+	return stack, true
 }
 
 // put keeps PEM texts by file name and gives the ids of their secrets by file
@@ -224,7 +220,7 @@ func (v vault) delete(ctx context.Context, stack string) error {
 		return err
 	}
 	for _, k := range all {
-		if of, _, ours := v.parse(k.Name); !ours || of != stack {
+		if of, ours := v.parse(k.Name); !ours || of != stack {
 			continue
 		}
 		err := v.cloud.Delete(ctx, "key-manager", "/secrets/"+url.PathEscape(k.id()), nil, nil)
@@ -241,7 +237,7 @@ func (v vault) leftovers(ctx context.Context, stacks []string) ([]string, error)
 	all, err := v.list(ctx, "")
 	var left []string
 	for _, k := range all {
-		if stack, _, ours := v.parse(k.Name); ours && !slices.Contains(stacks, stack) {
+		if stack, ours := v.parse(k.Name); ours && !slices.Contains(stacks, stack) {
 			left = append(left, stack)
 		}
 	}

@@ -66,7 +66,7 @@ func newBench(t *testing.T, auth, password string, clock *sim.ManualClock) *benc
 		"OS_AUTH_URL": auth, "OS_REGION_NAME": "RegionOne", "OS_USERNAME": "demo", "OS_PASSWORD": password, "OS_PROJECT_NAME": "demo",
 	}}
 	b.vault = vault{cloudName: "c", owner: "kv-" + strings.ToLower(rand.Text()[:8]), log: zap.New(core)}
-	b.vault.cloud = b.connect("demo", false)
+	b.cloud = b.connect("demo", false)
 	b.stack = stackName(b.owner, schema.Key{Cloud: "c", Name: "a"})
 	t.Cleanup(b.clean)
 	return b
@@ -348,7 +348,7 @@ func (e echo) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestVaultSaysNothing(t *testing.T) {
 	b := onSim(t, sim.Options{})
 	b.wire = func(next http.RoundTripper) http.RoundTripper { return echo{next} }
-	b.vault.cloud = b.connect("demo", false)
+	b.cloud = b.connect("demo", false)
 	_, err := b.put(b.Context(), b.stack, map[string]string{"ca.key": b.pem()})
 	b.refused(err, drivers.Rejected, "does not match", "***")
 }
@@ -370,7 +370,7 @@ func TestAdmission(t *testing.T) {
 		}
 		b.admitted(a, refs)
 		b.clock.Advance(2 * time.Hour)
-		_, err = b.vault.cloud.As(b.Context(), a.ID, a.Secret)
+		_, err = b.cloud.As(b.Context(), a.ID, a.Secret)
 		b.refused(err, drivers.Denied, "may have expired")
 		if err := b.sweep(b.Context(), b.clock.Now()); err != nil {
 			b.Error(err)
@@ -416,7 +416,7 @@ func (b *bench) admitted(a *admission, refs map[string]string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	master, err := b.vault.cloud.As(ctx, a.ID, a.Secret)
+	master, err := b.cloud.As(ctx, a.ID, a.Secret)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -439,7 +439,7 @@ func (b *bench) admitted(a *admission, refs map[string]string) {
 	if err != nil || again.ID == a.ID {
 		b.Fatalf("again: %+v, %v", again, err)
 	}
-	_, err = b.vault.cloud.As(ctx, a.ID, a.Secret)
+	_, err = b.cloud.As(ctx, a.ID, a.Secret)
 	b.refused(err, drivers.Denied, "it was deleted")
 	for range 2 {
 		if err := b.revoke(ctx, b.stack); err != nil {
@@ -447,7 +447,7 @@ func (b *bench) admitted(a *admission, refs map[string]string) {
 		}
 	}
 	b.nothingLeft()
-	last, err := b.admit(ctx, b.stack, "m0", refs, b.inAnHour())
+	last, err := b.admit(ctx, b.stack, "m1", refs, b.inAnHour())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -455,7 +455,7 @@ func (b *bench) admitted(a *admission, refs map[string]string) {
 	if err := b.sweep(ctx, b.inAnHour().Add(-2*time.Hour)); err != nil { // too early
 		b.Error(err)
 	}
-	if _, err := b.vault.cloud.As(ctx, last.ID, last.Secret); err != nil {
+	if _, err := b.cloud.As(ctx, last.ID, last.Secret); err != nil {
 		b.Error(err)
 	}
 	*a = *last
@@ -466,7 +466,7 @@ func (b *bench) nothingLeft() {
 	b.Helper()
 	for path, about := range map[string]string{b.credentials(): b.owner, b.user() + "/access_rules": "/secrets/"} {
 		var got json.RawMessage
-		if err := b.vault.cloud.Get(b.Context(), "identity", path, nil, &got); err != nil {
+		if err := b.cloud.Get(b.Context(), "identity", path, nil, &got); err != nil {
 			b.Error(err)
 		}
 		if b.clock == nil && about == "/secrets/" {
@@ -491,7 +491,7 @@ func byRestricted(b *bench) {
 	}
 	b.secrets = append(b.secrets, cmp.Or(c.Secret, "no secret was given"))
 	us := b.vault
-	if us.cloud, err = b.vault.cloud.As(ctx, c.ID, c.Secret); err != nil {
+	if us.cloud, err = b.cloud.As(ctx, c.ID, c.Secret); err != nil {
 		b.Fatal(err)
 	}
 	_, err = us.admit(ctx, b.stack, "m0", refs, b.inAnHour())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,11 +23,8 @@ func barbicanError(status int, title, text string) reply {
 func (c *Cloud) barbican(what string, h handler, roles ...string) handler {
 	return c.authed(func(q *query) reply {
 		rep := barbicanError(403, "Forbidden", what+" attempt not allowed - please review your user/project privileges")
-		for _, r := range append(roles, "creator", "admin") {
-			if q.tok.has(r) {
-				rep = h(q)
-				break
-			}
+		if slices.ContainsFunc(append(roles, "creator", "admin"), q.tok.has) {
+			rep = h(q)
 		}
 		header := map[string]string{"openstack-api-version": "key-manager 1.0", "vary": "openstack-api-version"}
 		maps.Copy(header, rep.header)

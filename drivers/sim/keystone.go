@@ -327,6 +327,9 @@ func (q *query) tokenReply(t *token, status int) reply {
 		view["is_domain"], view["roles"], view["catalog"] = false, roles, q.catalog(t.project)
 	}
 	if a := t.appCred; a != nil {
+		if t.expires.Equal(a.expires) {
+			view["expires_at"] = t.expires.UTC().Format("2006-01-02T15:04:05") // without a Z
+		}
 		v := obj{"id": a.id, "name": a.name, "restricted": a.unrestricted != true}
 		if a.rules != nil {
 			v["access_rules"] = ruleViews(a.rules)

@@ -3,6 +3,7 @@ package openstack
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 
 // token is Keystone's answer, and what we chose from it.
 type token struct {
-	ExpiresAt time.Time `json:"expires_at"`
+	ExpiresAt moment `json:"expires_at"`
 	Project   struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`
@@ -33,6 +34,21 @@ type token struct {
 	Catalog               []catalogService       `json:"catalog"`
 
 	region string // the one whose endpoints are used
+}
+
+// moment is a time as Keystone writes it: UTC, mostly with a Z. A token that
+// ends with its application credential has none.
+type moment struct{ time.Time }
+
+// UnmarshalJSON reads either.
+func (m *moment) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil || s == "" {
+		return err
+	}
+	t, err := time.Parse(time.RFC3339, strings.TrimSuffix(s, "Z")+"Z")
+	m.Time = t
+	return err
 }
 
 // authOptions is the entry in gophercloud's words. Where a name needs a domain

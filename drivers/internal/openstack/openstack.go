@@ -159,7 +159,7 @@ func (c *Cloud) Token() TokenInfo {
 	info := TokenInfo{
 		ProjectID: t.Project.ID, ProjectName: t.Project.Name,
 		UserID: t.User.ID, UserName: t.User.Name,
-		ExpiresAt: t.ExpiresAt, Region: t.region, AuthURL: c.entry.authURL,
+		ExpiresAt: t.ExpiresAt.Time, Region: t.region, AuthURL: c.entry.authURL,
 		Catalog: t.types(),
 	}
 	for _, r := range t.Roles {
