@@ -17,6 +17,7 @@
 // before anything is touched is in check.go: catalogue.go looks up names, once
 // each (images.go, networks.go, volumes.go, services.go), need.go counts what
 // would be sent (hot.go), quota.go compares that with what rooms.go says is left.
+// vault.go is where keys are kept, admission.go how a master gets them.
 // api.go is what is asked of Heat, examine.go is for doctor. The templates
 // themselves are in package templates.
 package heat

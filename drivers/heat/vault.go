@@ -252,5 +252,5 @@ func (v vault) explain(op string, err error) error {
 		return err
 	}
 	return &drivers.Error{Kind: drivers.Denied, Op: op, Err: fmt.Errorf(
-		"%w; keys are kept in Barbican: give the user of cloud %s the role %s in the project", err, v.cloudName, roleFor(kindSecrets))}
+		"%w; keys are kept in Barbican: give the user of cloud %s the role %s in the project, or member where its policy is the new one", err, v.cloudName, roleFor(kindSecrets))}
 }

@@ -368,11 +368,35 @@ func TestAdmission(t *testing.T) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.admitted(a, refs)
+		b.admitted(a, refs, "creator")
 		b.clock.Advance(2 * time.Hour)
 		_, err = b.cloud.As(b.Context(), a.ID, a.Secret)
 		b.refused(err, drivers.Denied, "may have expired")
 		if err := b.sweep(b.Context(), b.clock.Now()); err != nil {
+			b.Error(err)
+		}
+		b.nothingLeft()
+	})
+	t.Run("where members read secrets, and creators do not", func(t *testing.T) {
+		b := onSim(t, sim.Options{RuledServices: []string{"key-manager"}, MemberSecrets: true})
+		refs := b.mustPut(map[string]string{"ca.key": b.pem()})
+		a, err := b.admit(b.Context(), b.stack, "m0", refs, b.inAnHour())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.admitted(a, refs, "member")
+	})
+	t.Run("where nobody of ours may, all that was tried is gone", func(t *testing.T) {
+		b := onSim(t, sim.Options{RuledServices: []string{"key-manager"}, Roles: []string{"admin", "creator", "member", "reader"}, MemberSecrets: true})
+		refs := b.mustPut(map[string]string{"ca.key": b.pem()})
+		few := b.vault
+		few.cloud = b.fewer("creator")
+		if _, err := few.get(b.Context(), refs); err == nil {
+			b.Fatal("a creator reads secrets")
+		}
+		_, err := few.admit(b.Context(), b.stack, "m0", refs, b.inAnHour())
+		b.refused(err, drivers.Denied, "admit a master to ca.key", "the role creator in the project, or member")
+		if err := b.drop(b.Context(), credential{ID: few.cloud.Token().ApplicationCredential.ID}); err != nil {
 			b.Error(err)
 		}
 		b.nothingLeft()
@@ -400,12 +424,12 @@ func TestLabAdmission(t *testing.T) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.admitted(a, refs)
+	b.admitted(a, refs, "creator", "member") // whichever its policy wants
 }
 
 // admitted checks what an admission is good for, that one of the same boot
 // replaces it, and that it can be revoked; in the end another one is there.
-func (b *bench) admitted(a *admission, refs map[string]string) {
+func (b *bench) admitted(a *admission, refs map[string]string, oneOf ...string) {
 	b.Helper()
 	ctx := b.Context()
 	b.secrets = append(b.secrets, a.Secret)
@@ -420,7 +444,7 @@ func (b *bench) admitted(a *admission, refs map[string]string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if roles := master.Token().Roles; !slices.Equal(roles, []string{"creator"}) {
+	if roles := master.Token().Roles; len(roles) != 1 || !slices.Contains(oneOf, roles[0]) {
 		b.Errorf("roles %v", roles)
 	}
 	for file, id := range refs {
@@ -459,6 +483,22 @@ func (b *bench) admitted(a *admission, refs map[string]string) {
 		b.Error(err)
 	}
 	*a = *last
+}
+
+// fewer is the same user with one role, and a credential that may make others.
+func (b *bench) fewer(role string) *openstack.Cloud {
+	b.Helper()
+	c, err := b.make(b.Context(), map[string]any{
+		"name": b.name(b.stack, "us"), "description": tagOwner + b.owner, "unrestricted": true, "roles": []map[string]string{{"name": role}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	cloud, err := b.cloud.As(b.Context(), c.ID, c.Secret)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return cloud
 }
 
 // nothingLeft checks that Keystone has no credential and no rule of ours.

@@ -23,7 +23,11 @@ func barbicanError(status int, title, text string) reply {
 func (c *Cloud) barbican(what string, h handler, roles ...string) handler {
 	return c.authed(func(q *query) reply {
 		rep := barbicanError(403, "Forbidden", what+" attempt not allowed - please review your user/project privileges")
-		if slices.ContainsFunc(append(roles, "creator", "admin"), q.tok.has) {
+		may := append(slices.Clone(roles), "creator", "admin")
+		if c.opt.MemberSecrets {
+			may = []string{"member", "admin"}
+		}
+		if slices.ContainsFunc(may, q.tok.has) {
 			rep = h(q)
 		}
 		header := map[string]string{"openstack-api-version": "key-manager 1.0", "vary": "openstack-api-version"}

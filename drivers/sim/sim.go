@@ -18,7 +18,7 @@
 //
 // Reading order: sim.go (options), web.go (one request, routes and replies),
 // clock.go, faults.go, control.go, seed.go, stock.go; the services around Heat:
-// keystone.go, keystone_creds.go, nova.go, nova_api.go, nova_servers.go, neutron.go, neutron_api.go,
+// keystone.go, keystone_creds.go, keystone_rules.go, nova.go, nova_api.go, nova_servers.go, neutron.go, neutron_api.go,
 // glance.go, cinder.go, octavia.go, barbican.go; then Heat: hot_template.go,
 // hot_params.go, hot_eval.go and hot_functions.go are the template language,
 // schema.go the properties of types, heat_stack.go the data, heat_traversal.go
@@ -76,6 +76,9 @@ type Options struct {
 	// [keystone_authtoken]. The others refuse every token that has rules. Nil
 	// is what a cloud does unless told otherwise: none checks, all refuse.
 	RuledServices []string
+	// MemberSecrets lets members keep and read secrets, and creators and
+	// observers no more, as Barbican with enforce_new_defaults does.
+	MemberSecrets bool
 }
 
 func (o Options) withDefaults() Options {
