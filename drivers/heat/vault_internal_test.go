@@ -544,3 +544,46 @@ func TestAdmissionToNothing(t *testing.T) {
 	_, err := b.admit(b.Context(), b.stack, "m0", nil, b.inAnHour())
 	b.refused(err, drivers.Unknown, "to no secret")
 }
+
+// A secret without payload, which is how some clients begin one, is no key.
+func TestVaultEmptySecret(t *testing.T)    { emptySecret(onSim(t, sim.Options{})) }
+func TestLabVaultEmptySecret(t *testing.T) { emptySecret(inLab(t)) }
+
+func emptySecret(b *bench) {
+	ctx := b.Context()
+	if err := b.cloud.Post(ctx, "key-manager", "/secrets", map[string]string{"name": b.name(b.stack, "ca.key")}, nil); err != nil {
+		b.Fatal(err)
+	}
+	if b.clock != nil {
+		b.clock.Advance(2 * time.Second)
+	}
+	texts := map[string]string{"ca.key": b.pem()}
+	if have, err := b.get(ctx, b.mustPut(texts)); err != nil || !maps.Equal(have, texts) {
+		b.Errorf("get: %v, not what was put", err)
+	}
+}
+
+// Names that look like ours, of a program that is not: the description is not.
+func TestSweepLeavesOthers(t *testing.T) {
+	b := onSim(t, sim.Options{})
+	end := b.inAnHour()
+	for _, c := range [][2]string{{b.name(b.stack, "m0"), "somebody's"}, {"jeroboam/" + b.owner + "/x", tagOwner + b.owner}, {b.name(b.stack, "m1"), tagOwner + b.owner}} {
+		if _, err := b.make(b.Context(), map[string]any{"name": c[0], "description": c[1], "expires_at": end.Format(keystoneTakes)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		now  time.Time
+		want int
+	}{{end.Add(-time.Second), 3}, {end.Add(time.Second), 2}} {
+		if err := b.sweep(b.Context(), step.now); err != nil {
+			b.Error(err)
+		}
+		var got struct {
+			Credentials []credential `json:"application_credentials"`
+		}
+		if err := b.cloud.Get(b.Context(), "identity", b.credentials(), nil, &got); err != nil || len(got.Credentials) != step.want {
+			b.Errorf("at %s: %+v, %v, want %d", step.now, got, err, step.want)
+		}
+	}
+}
