@@ -200,8 +200,8 @@ func blocks(text string) ([]*pem.Block, error) {
 	switch {
 	case len(all) == 0:
 		return nil, errors.New("it is not PEM, or is cut off")
-	case strings.Contains(string(rest), "-----BEGIN "):
-		return nil, fmt.Errorf("the PEM block after number %d is damaged or cut off", len(all))
+	case strings.Count(text, "-----BEGIN ") != len(all): // pem.Decode passes over what it cannot read
+		return nil, errors.New("one of its PEM blocks is damaged or cut off")
 	}
 	return all, nil
 }
