@@ -23,8 +23,7 @@ func encode(t testing.TB, kind string, der []byte, err error) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// rsaCA is an authority as Magnum makes them: RSA 2048, PKCS#1. A fixture, so
-// that no RSA key is generated.
+// opensslRSA is an authority as Magnum makes them: RSA, its key in PKCS#1.
 func opensslRSA(t testing.TB, bits string) (cert, key string) {
 	t.Helper()
 	key = openssl(t, "", "genrsa", "-traditional", bits)
@@ -46,8 +45,7 @@ func TestParseRefuses(t *testing.T) {
 	p224, _ := ecdsa.GenerateKey(elliptic.P224(), crand.Reader)
 	edDER, edErr := x509.MarshalPKCS8PrivateKey(ed)
 	p224DER, p224Err := x509.MarshalECPrivateKey(p224)
-	flipped := []byte(keys.Cluster.Certificate().Raw)
-	flipped = slices.Clone(flipped)
+	flipped := slices.Clone(keys.Cluster.Certificate().Raw)
 	flipped[len(flipped)-1] ^= 1
 	for _, tt := range []struct{ outcome, file, text, want string }{
 		{"empty", "ca.crt", " \n", "ca.crt: it is empty"},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -41,7 +42,8 @@ func needles(text string) (found []string) {
 	}
 	raw := block.Bytes[36:68] // where PKCS#8 has a P-256 key
 	decimal := strings.Trim(fmt.Sprint(raw[:8]), "[]")
-	return append(found, hex.EncodeToString(raw[:8]), decimal, strings.ReplaceAll(decimal, " ", ","), base64.StdEncoding.EncodeToString([]byte(text))[60:84])
+	number := new(big.Int).SetBytes(raw).String()[:20]
+	return append(found, number, hex.EncodeToString(raw[:8]), decimal, strings.ReplaceAll(decimal, " ", ","), base64.StdEncoding.EncodeToString([]byte(text))[60:84])
 }
 
 func TestNothingPrintsAKey(t *testing.T) {
