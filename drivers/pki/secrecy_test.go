@@ -41,7 +41,7 @@ func needles(text string) (found []string) {
 		return found
 	}
 	raw := block.Bytes[36:68] // where PKCS#8 has a P-256 key
-	decimal := strings.Trim(fmt.Sprint(raw[:8]), "[]")
+	decimal := strings.Trim(fmt.Sprintf("%d", raw[:8]), "[]")
 	number := new(big.Int).SetBytes(raw).String()[:20]
 	return append(found, number, hex.EncodeToString(raw[:8]), decimal, strings.ReplaceAll(decimal, " ", ","), base64.StdEncoding.EncodeToString([]byte(text))[60:84])
 }
@@ -84,7 +84,11 @@ func TestNothingPrintsAKey(t *testing.T) {
 	all := field{*keys, keys, files, credential, config, token}
 	values := []any{
 		*keys, keys, keys.Cluster, &keys.Etcd, keys.ServiceAccount, files, files[1], files[1].Text, credential, &credential, key, config, token, &token,
-		all, &all, deep{all}, []any{deep{*keys}}, map[string]any{"k": all}, pki.Access{Credential: credential},
+		all, &all,
+		deep{all},
+		[]any{deep{*keys}},
+		map[string]any{"k": all},
+		pki.Access{Credential: credential},
 	}
 	haystack := func(t *testing.T, said string) {
 		t.Helper()
@@ -129,7 +133,7 @@ func TestNothingPrintsAKey(t *testing.T) {
 	// The search finds what it should: else all of the above proves nothing.
 	for _, text := range []string{files[1].Text.Reveal(), key.Reveal()} {
 		block, _ := pem.Decode([]byte(text))
-		for _, said := range []string{text, fmt.Sprint(block.Bytes), fmt.Sprintf("%x", block.Bytes), fmt.Sprintf("%#v", block.Bytes)} {
+		for _, said := range []string{text, fmt.Sprintf("%d", block.Bytes), fmt.Sprintf("%x", block.Bytes), fmt.Sprintf("%#v", block.Bytes)} {
 			if !found(said, text) && !strings.Contains(said, "0x") {
 				t.Errorf("the search is blind to %.60s", said)
 			}
