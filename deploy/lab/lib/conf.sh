@@ -471,6 +471,7 @@ enabled_crypto_plugins = simple_crypto
 [simple_crypto_plugin]
 kek = YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY=
 $(authtoken barbican)
+service_type = key-manager
 X
   put "$ETC/barbican-uwsgi.ini" <<X
 [uwsgi]
