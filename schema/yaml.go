@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	yaml "sigs.k8s.io/yaml/goyaml.v3"
@@ -109,11 +110,29 @@ func syntaxProblem(data []byte, err error) Problem {
 		}
 	}
 	column := 1 + len(lines[line-1]) - len(bytes.TrimLeft(lines[line-1], " \t"))
+	if strings.Contains(text, "UTF-8") || strings.HasPrefix(text, "control characters") {
+		line, column = unreadable(data, line, column)
+	}
 	p := Problemf(Pos{Line: line, Column: column}, CodeSyntax, "not valid YAML: %s", text)
 	if strings.Contains(text, "incompatible YAML document") {
 		p.Hint = "leave the %YAML line out"
 	}
 	return p
+}
+
+// unreadable is the place of the first character that YAML does not allow (YAML
+// 1.2.2, section 5.1), for which the library gives none: otherwise where there
+// is no such character, as in UTF-16.
+func unreadable(data []byte, line, column int) (atLine, atColumn int) {
+	for at := 0; at < len(data); {
+		r, n := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && n == 1 || unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\u0085", r) {
+			start := bytes.LastIndexByte(data[:at], '\n') + 1
+			return 1 + bytes.Count(data[:at], []byte("\n")), 1 + utf8.RuneCount(data[start:at])
+		}
+		at += n
+	}
+	return line, column
 }
 
 // indentTab is the index of a tab before the first other character, or -1.
