@@ -67,12 +67,17 @@ func (c *checker) nameserver(i int, text string) {
 func (c *checker) registry(text string) {
 	const at, such = "/spec/insecureRegistry", "such as registry.example.com:5000"
 	host, port, found := strings.Cut(text, ":")
+	if inside, rest, ok := strings.Cut(text, "]"); ok { // an IPv6 address
+		if ip, err := netip.ParseAddr(strings.TrimPrefix(inside, "[")); err == nil && ip.Is6() && inside[0] == '[' {
+			host, port, found = ip.String(), strings.TrimPrefix(rest, ":"), rest != ""
+		}
+	}
 	number, err := strconv.Atoi(port)
 	switch {
 	case text == "":
 	case strings.Contains(text, "://"):
 		c.report(CodeRegistry, at, such, "expected host:port without a scheme, found %q", short(text))
-	case host == "" || strings.ContainsAny(text, "/@ ") || found && (err != nil || number < 1 || number > 65535):
+	case host == "" || strings.ContainsAny(host, "[]") || strings.ContainsAny(text, "/@ ") || found && (err != nil || number < 1 || number > 65535):
 		c.report(CodeRegistry, at, such, "expected host:port, found %q", short(text))
 	}
 }

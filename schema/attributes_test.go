@@ -41,6 +41,10 @@ func TestAttributes(t *testing.T) {
 
 		"registry":              {template: "insecureRegistry: registry.example.com:5000"},
 		"registry without port": {template: "insecureRegistry: registry.example.com"},
+		"registry, IPv6":        {template: "insecureRegistry: '[2001:db8::1]:5000'"},
+		"registry, IPv6 alone":  {template: "insecureRegistry: '[2001:db8::1]'"},
+		"registry, no brackets": {template: "insecureRegistry: '2001:db8::1'", code: "JB1320", message: "expected host:port"},
+		"registry, no address":  {template: "insecureRegistry: '[registry]:5000'", code: "JB1320", message: "expected host:port"},
 		"registry with scheme":  {template: "insecureRegistry: http://registry:5000", code: "JB1320", message: "without a scheme"},
 		"registry with path":    {template: "insecureRegistry: registry:5000/team", code: "JB1320", message: "expected host:port"},
 		"registry, odd port":    {template: "insecureRegistry: registry:70000", code: "JB1320", message: "expected host:port"},
