@@ -125,9 +125,16 @@ func (c *labelChecker) checkMesos() {
 	}
 }
 
-// checkCloudProvider: releases of the openstack-cloud-controller-manager carry
-// the minor version of the Kubernetes that they are made for.
+// checkCloudProvider: Magnum 22, k8s_fedora_template_def.py, gives up on Cinder
+// without the cloud provider, and the label cinder_csi_enabled tells that itself.
+// Releases of the openstack-cloud-controller-manager carry the minor version of
+// the Kubernetes that they are made for.
 func (c *labelChecker) checkCloudProvider() {
+	if c.reads("cloud_provider_enabled") && among([]string{"false"}, c.labels["cloud_provider_enabled"]) &&
+		c.spec.VolumeDriver == "cinder" && !among([]string{"true"}, c.labels["cinder_csi_enabled"]) {
+		c.find(CodeLabelsClash, "cloud_provider_enabled", "leave one of the two out",
+			"volumeDriver cinder needs the cloud provider, and cloud_provider_enabled is false")
+	}
 	kube, cloud := minorOf(c.labels["kube_tag"]), minorOf(c.labels["cloud_provider_tag"])
 	if c.reads("cloud_provider_tag") && kube != "" && cloud != "" && kube != cloud {
 		c.find(CodeLabelsDoubt, "cloud_provider_tag", "take a release v"+kube, "cloud_provider_tag is of Kubernetes v%s, and kube_tag of v%s", cloud, kube)

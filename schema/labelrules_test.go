@@ -138,6 +138,9 @@ func TestLabelRules(t *testing.T) {
 		"mesos docker":             {mesos, "labels: {mesos_slave_image_providers: 'appc,docker', mesos_slave_isolation: 'cgroups/cpu,docker/runtime'}", ""},
 		"mesos docker, alone":      {mesos, "labels: {mesos_slave_image_providers: 'appc,docker', mesos_slave_isolation: cgroups/cpu}", "the image provider docker needs docker/runtime"},
 		"mesos appc":               {mesos, "labels: {mesos_slave_image_providers: appc}", ""},
+		"volumes without provider": {"volumeDriver: cinder", "labels: {cloud_provider_enabled: false, cinder_csi_enabled: false}", "error JB1404: /spec/labels/cloud_provider_enabled: volumeDriver cinder needs the cloud provider"},
+		"magnum volumes, provider": {magnum + "; volumeDriver: cinder", "labels: {cloud_provider_enabled: false}", "volumeDriver cinder needs the cloud provider"},
+		"no volumes, no provider":  {"", "labels: {cloud_provider_enabled: false}", ""},
 		"provider of another":      {"", "labels: {cloud_provider_tag: v1.31.0}", "warning JB1405: /spec/labels/cloud_provider_tag: cloud_provider_tag is of Kubernetes v1.31, and kube_tag of v1.33; take a release v1.33"},
 		"provider":                 {"", "labels: {cloud_provider_tag: v1.33.0}", ""},
 
