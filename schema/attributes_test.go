@@ -74,6 +74,9 @@ func TestAttributes(t *testing.T) {
 		"discovery, Magnum": {cluster: "discoveryURL: https://discovery.example.com/x", config: magnum},
 		"discovery, Heat":   {cluster: "discoveryURL: https://discovery.example.com/x", code: "JB1322", message: "without a discovery service"},
 
+		"bare metal, subnet, Magnum": {template: "serverType: bm; fixedSubnet: s; labels: {kube_tag: v1.11.1}", config: magnum},
+		"bare metal, subnet, Heat":   {template: "serverType: bm; fixedSubnet: s; labels: {kube_tag: v1.11.1}", code: "JB1307", message: "which is not set"},
+
 		"pods on nodes":        {template: "labels: {kube_tag: v1.33.4, flannel_network_cidr: 10.0.0.0/16}", code: "JB1316", message: "pods (10.0.0.0/16) and nodes (10.0.0.0/24)"},
 		"nodes among pods":     {cluster: "labels: {fixed_subnet_cidr: 10.100.7.0/24}", code: "JB1316", message: "nodes (10.100.7.0/24) and pods (10.100.0.0/16)"},
 		"pods among services":  {template: "networkDriver: calico; labels: {kube_tag: v1.33.4, calico_ipv4pool: 10.254.128.0/17}", code: "JB1316", message: "services (10.254.0.0/16)"},

@@ -197,7 +197,10 @@ func (c *clusterResolver) check(s *Spec) {
 	if s.FixedNetwork != "" && s.FixedNetwork == s.ExternalNetwork {
 		c.report(c.where("fixedNetwork"), CodeNoNetwork, "/spec/fixedNetwork", "give the project's own network", "fixedNetwork and externalNetwork are the same: nodes do not live in an external network")
 	}
-	if s.FixedSubnet != "" && s.FixedNetwork == "" && !c.partial {
+	// Magnum 17, k8s_fedora_ironic_v1/template_def.py, finds the network of bare
+	// metal by its subnet.
+	found := s.ServerType == "bm" && c.play.driver == "magnum"
+	if s.FixedSubnet != "" && s.FixedNetwork == "" && !found && !c.partial {
 		c.report(c.where("fixedSubnet"), CodeNoSubnet, "/spec/fixedSubnet", "set fixedNetwork too", "fixedSubnet is a subnet of fixedNetwork, which is not set")
 	}
 	if s.ServerType == "bm" && s.FixedSubnet == "" {

@@ -126,7 +126,7 @@ spec:
 		},
 		{
 			Code: CodeNoSubnet, Severity: Error, Title: "Network and subnet do not go together",
-			Text: "fixedSubnet is a subnet of fixedNetwork, so it says nothing without it. Bare metal needs both: its network is the one that the machines are wired to, and no new one can be made for them.",
+			Text: "fixedSubnet is a subnet of fixedNetwork, so it says nothing without it. Bare metal needs both: its network is the one that the machines are wired to, and no new one can be made for them. Behind Magnum the subnet of bare metal is enough.",
 			Wrong: `kind: Cluster
 spec:
   fixedSubnet: nodes-v4
