@@ -117,6 +117,10 @@ func (c *clusterResolver) checkType(s *Spec) {
 	if c.play.driver == "heat" {
 		c.checkHeatType(s)
 	}
+	if t, ok := ClusterTypeNamed(s.Driver); ok && c.play.driver == "magnum" && t.Heat && s.NetworkDriver == "cilium" {
+		// Magnum 22 takes the name, and none of its Heat templates knows it.
+		c.report(c.where("networkDriver"), CodeDriver, "/spec/networkDriver", "take calico or flannel", "behind Magnum cluster type %s has no cilium", t.Name)
+	}
 	if s.ServerType == "bm" && slices.ContainsFunc(s.Groups, func(g Group) bool { return g.DockerVolumeSize > 0 }) {
 		c.report(c.where("nodeGroups/"+DefaultWorker+"/dockerVolumeSize"), CodeIdle, "/spec/dockerVolumeSize", "leave it out",
 			"bare metal nodes have no Cinder volumes")

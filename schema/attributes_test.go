@@ -76,6 +76,9 @@ func TestAttributes(t *testing.T) {
 
 		"bare metal, subnet, Magnum": {template: "serverType: bm; fixedSubnet: s; labels: {kube_tag: v1.11.1}", config: magnum},
 		"bare metal, subnet, Heat":   {template: "serverType: bm; fixedSubnet: s; labels: {kube_tag: v1.11.1}", code: "JB1307", message: "which is not set"},
+		"cilium, Magnum's Heat":      {template: "driver: k8s_fedora_atomic_v1; networkDriver: cilium; labels: {kube_tag: v1.15.7}", config: magnum, code: "JB1303", message: "cluster type k8s_fedora_atomic has no cilium"},
+		"cilium, Magnum":             {template: "networkDriver: cilium; labels: {kube_tag: v1.33.4}", config: magnum},
+		"cilium, Cluster API":        {template: "driver: k8s_cluster_api_ubuntu; networkDriver: cilium; labels: {kube_tag: v1.33.4}", config: magnum},
 
 		"pods on nodes":        {template: "labels: {kube_tag: v1.33.4, flannel_network_cidr: 10.0.0.0/16}", code: "JB1316", message: "pods (10.0.0.0/16) and nodes (10.0.0.0/24)"},
 		"nodes among pods":     {cluster: "labels: {fixed_subnet_cidr: 10.100.7.0/24}", code: "JB1316", message: "nodes (10.100.7.0/24) and pods (10.100.0.0/16)"},

@@ -35,7 +35,7 @@ spec:
 		{
 			Code: CodeDriver, Severity: Error, Title: "Driver does not fit the engine",
 			Text: "The network, volume or storage driver does not exist for this container engine or cluster type. With kubernetes the networks are flannel, calico and cilium and the volumes cinder's; swarm and mesos " +
-				"have docker and rexray. These are the lists of Magnum's validators.",
+				"have docker and rexray. These are the lists of Magnum's validators. None of the types that Magnum itself makes of Heat stacks has cilium, although it takes the name.",
 			Wrong: `kind: ClusterTemplate
 spec:
   coe: kubernetes
