@@ -53,7 +53,7 @@ func TestSyntax(t *testing.T) {
 		"a: b\nc: *x\n":               "f.yaml:2:4: ",
 		"a: b\nc: é\x01\n":            "f.yaml:2:5: error JB1001: not valid YAML: control characters",
 		"a: b\nc: é\u0090\n":          "f.yaml:2:5: error JB1001: not valid YAML: control characters",
-		"a: b\nc: \xe9t\xe9\n":         "f.yaml:2:4: error JB1001: not valid YAML: invalid",
+		"a: b\nc: \xe9t\xe9\n":        "f.yaml:2:4: error JB1001: not valid YAML: invalid",
 		"a: b\nc:\n  d:\n\t  e: f\n":  "f.yaml:4:1: error JB1006: a tab",
 		"a: b\nc:\n \td: e\n":         "f.yaml:3:2: error JB1006: a tab",
 	} {

@@ -85,7 +85,7 @@ func (a *app) runConvert(stdin io.Reader, files []string, o converting) error {
 		return convertJSON(a.stdout, result, written)
 	}
 	for _, n := range result.AllNotes() {
-		fmt.Fprintln(a.stderr, "note:", strings.TrimPrefix(n.Document+": "+n.String(), ": "))
+		a.say("note", strings.TrimPrefix(n.Document+": "+n.String(), ": "))
 	}
 	if o.out != "" {
 		for _, file := range written {

@@ -37,7 +37,7 @@ func (a *app) exit(err error) int {
 	if problems, ok := schema.AsProblems(err); ok {
 		// What else was said: of which commit they are, what could not be written.
 		if rest := strings.Trim(strings.Replace(err.Error(), problems.Error(), "", 1), ": \n"); rest != "" {
-			fmt.Fprintln(a.stderr, "jeroboam:", rest)
+			a.say("jeroboam", rest)
 		}
 		if a.json() {
 			_ = view.ProblemsJSON(a.stdout, problems)
@@ -50,10 +50,14 @@ func (a *app) exit(err error) int {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, reconcile.ErrStale):
-		fmt.Fprintln(a.stderr, "jeroboam:", err)
+		a.say("jeroboam", err.Error())
 		return exitStale
 	default:
-		fmt.Fprintln(a.stderr, "jeroboam:", err)
+		a.say("jeroboam", err.Error())
 		return exitError
 	}
 }
+
+// say writes a message to stderr, as harmless to a terminal as all that is shown:
+// errors repeat the names of files and what servers answered.
+func (a *app) say(who, message string) { _ = view.MessageText(a.stderr, who, message) }

@@ -69,6 +69,17 @@ func (p *page) lines(indent int, s string) {
 	}
 }
 
+// MessageText writes a message that is not part of a view, with who says it in
+// front.
+func MessageText(w io.Writer, who, message string) error {
+	out := newPage(Options{})
+	for l := range strings.SplitSeq(strings.TrimRight(who+": "+message, "\n"), "\n") {
+		said := strings.TrimLeft(l, " ")
+		out.line(len(l)-len(said), text(said))
+	}
+	return out.to(w)
+}
+
 func (p *page) paint(s style, text string) string {
 	if !p.color || s == plain || text == "" {
 		return text
