@@ -298,3 +298,27 @@ func TestParseConfig(t *testing.T) {
 		})
 	}
 }
+
+// TestSuggestionsAreFew: for each of many names the one that was meant is looked
+// for among as many, and names can be as long as a file. Both took minutes.
+func TestSuggestionsAreFew(t *testing.T) {
+	t.Parallel()
+	template := func(name string) string {
+		return "---\napiVersion: jeroboam.io/v1alpha1\nkind: ClusterTemplate\nmetadata: {name: " + name + "}\nspec: {coe: docker, image: i}\n"
+	}
+	cluster := func(name, template string) string {
+		return "---\napiVersion: jeroboam.io/v1alpha1\nkind: Cluster\nmetadata: {name: " + name + "}\nspec: {cloud: c, template: " + template + "}\n"
+	}
+	long := template(strings.Repeat("a", 400_000)) + cluster("c", strings.Repeat("ab", 200_000))
+	if _, err := load(fstest.MapFS{"f.yaml": {Data: []byte(long)}}); err == nil || strings.Contains(err.Error(), "did you mean") {
+		t.Errorf("long names: %v", err)
+	}
+	many := template("docker")
+	for i := range 200 {
+		many += cluster(fmt.Sprintf("c%d", i), fmt.Sprintf("docker%d", i)) + cluster(fmt.Sprintf("d%d", i), "docker0")
+	}
+	_, err := load(fstest.MapFS{"f.yaml": {Data: []byte(many)}})
+	if err == nil || strings.Count(err.Error(), `did you mean "docker"?`) != 200+100 || strings.Count(err.Error(), "no ClusterTemplate") != 400 {
+		t.Errorf("many names: %v", err)
+	}
+}

@@ -63,7 +63,8 @@ type resolver struct {
 	docs      []placed // in the order of their files
 	lost      bool     // there are documents that could not be made out
 	templates map[TemplateName]placed
-	names     []string // of templates, for suggestions
+	names     []string                // of templates, for suggestions
+	hints     map[TemplateName]string // suggestions that were made
 	clusters  map[Key]placed
 	fleet     Fleet
 	problems  Problems
@@ -85,6 +86,7 @@ func newResolver(size int, config *Config, digests *Digester) *resolver {
 		types:     map[typeKey][]ClusterType{},
 		docs:      make([]placed, 0, size),
 		templates: map[TemplateName]placed{},
+		hints:     map[TemplateName]string{},
 		clusters:  make(map[Key]placed, size),
 	}
 }
@@ -195,12 +197,8 @@ func (r *resolver) resolveCluster(d placed) {
 	name := d.cluster.Spec.Template
 	t, ok := r.templates[name]
 	// It may be in a document that could not be made out.
-	if !ok && name != "" && !r.lost {
-		hint := didYouMean(string(name), r.names)
-		if hint == "" && len(r.names) == 0 {
-			hint = "the fleet has no ClusterTemplate"
-		}
-		r.report(d.at("template"), CodeNoTemplate, "/spec/template", hint, "no ClusterTemplate %q", name)
+	if pos := d.at("template"); !ok && name != "" && !r.lost && !r.known[pos] {
+		r.report(pos, CodeNoTemplate, "/spec/template", r.templateHint(name), "no ClusterTemplate %q", name)
 	}
 	switch {
 	case !ok || networkDrivers(t.template.Spec.COE) == nil: // nothing is known of an engine that there is not
@@ -224,6 +222,22 @@ func (r *resolver) resolveCluster(d placed) {
 		d.resolved, d.warnings, d.from = cluster, slices.Clone(found), from
 	}
 	r.fleet.Clusters = append(r.fleet.Clusters, d.resolved)
+}
+
+// maxHints bounds the names of templates for which the one that was meant is
+// looked for: all the names of a file among all others would take minutes.
+const maxHints = 100
+
+func (r *resolver) templateHint(name TemplateName) string {
+	hint, ok := r.hints[name]
+	switch {
+	case len(r.names) == 0:
+		return "the fleet has no ClusterTemplate"
+	case !ok && len(r.hints) < maxHints:
+		hint = didYouMean(string(name), r.names)
+		r.hints[name] = hint
+	}
+	return hint
 }
 
 func (r *resolver) clusterResolver(d, t placed) *clusterResolver {
