@@ -117,9 +117,8 @@ func (c *clusterResolver) checkType(s *Spec) {
 	if c.play.driver == "heat" {
 		c.checkHeatType(s)
 	}
-	if t, ok := ClusterTypeNamed(s.Driver); ok && c.play.driver == "magnum" && t.Heat && s.NetworkDriver == "cilium" {
-		// Magnum 22 takes the name, and none of its Heat templates knows it.
-		c.report(c.where("networkDriver"), CodeDriver, "/spec/networkDriver", "take calico or flannel", "behind Magnum cluster type %s has no cilium", t.Name)
+	if c.play.driver == "magnum" {
+		c.checkMagnumType(s)
 	}
 	if s.ServerType == "bm" && slices.ContainsFunc(s.Groups, func(g Group) bool { return g.DockerVolumeSize > 0 }) {
 		c.report(c.where("nodeGroups/"+DefaultWorker+"/dockerVolumeSize"), CodeIdle, "/spec/dockerVolumeSize", "leave it out",
@@ -135,6 +134,29 @@ func (c *clusterResolver) checkType(s *Spec) {
 	if len(s.DNSNameservers) > 0 && s.FixedNetwork != "" {
 		c.report(c.where("dnsNameservers"), CodeIdle, "/spec/dnsNameservers", "set them at the subnet, or leave them out",
 			"dnsNameservers are of a new network; nodes in fixedNetwork take those of its subnet")
+	}
+}
+
+// checkMagnumType refuses what Magnum takes and cannot make.
+func (c *clusterResolver) checkMagnumType(s *Spec) {
+	types := c.possibleTypes(s)
+	heat := len(types) > 0 && !slices.ContainsFunc(types, func(t ClusterType) bool { return !t.Heat })
+	if heat && s.NetworkDriver == "cilium" {
+		// Magnum 22 takes the name, and none of its Heat templates knows it.
+		c.report(c.where("networkDriver"), CodeDriver, "/spec/networkDriver", "take calico or flannel", "behind Magnum cluster type %s has no cilium", types[0].Name)
+	}
+	if heat && s.COE == "kubernetes" && s.ExternalNetwork == "" && !s.FloatingIPEnabled {
+		// Magnum 22, k8s_template_def.py: a parameter without which it refuses.
+		c.missing(CodeNoNetwork, "externalNetwork", "behind Magnum cluster type "+types[0].Name+" needs externalNetwork in any case")
+	}
+	if s.COE == "kubernetes" {
+		return
+	}
+	for i, g := range c.spec.NodeGroups { // Magnum 22, node-groups.rst
+		if g.Name != DefaultWorker {
+			at := fmt.Sprintf("/spec/nodeGroups/%d", i)
+			c.report(c.where("nodeGroups/"+g.Name), CodeGroup, at, "leave it out, or make it a cluster", "Magnum has node groups only for kubernetes, and coe is %s", s.COE)
+		}
 	}
 }
 

@@ -80,6 +80,13 @@ func TestAttributes(t *testing.T) {
 		"cilium, Magnum":             {template: "networkDriver: cilium; labels: {kube_tag: v1.33.4}", config: magnum},
 		"cilium, Cluster API":        {template: "driver: k8s_cluster_api_ubuntu; networkDriver: cilium; labels: {kube_tag: v1.33.4}", config: magnum},
 
+		"no external network, Magnum's Heat": {template: noFIP + "driver: k8s_fedora_atomic_v1; labels: {kube_tag: v1.15.7}", config: magnum, code: "JB1306", message: "needs externalNetwork in any case"},
+		"no external network, Magnum":        {template: noFIP + "labels: {kube_tag: v1.33.4}", config: magnum},
+		"no external network, Heat":          {template: noFIP},
+		"groups of swarm, Magnum":            {template: swarm, cluster: "nodeGroups: [{name: a}]", config: magnum, code: "JB1310", message: "node groups only for kubernetes"},
+		"bounds of swarm, Magnum":            {template: swarm, cluster: group + "minNodeCount: 1}]", config: magnum},
+		"groups of docker, Heat":             {template: noFIP + docker, cluster: "nodeGroups: [{name: a}]"},
+
 		"pods on nodes":        {template: "labels: {kube_tag: v1.33.4, flannel_network_cidr: 10.0.0.0/16}", code: "JB1316", message: "pods (10.0.0.0/16) and nodes (10.0.0.0/24)"},
 		"nodes among pods":     {cluster: "labels: {fixed_subnet_cidr: 10.100.7.0/24}", code: "JB1316", message: "nodes (10.100.7.0/24) and pods (10.100.0.0/16)"},
 		"pods among services":  {template: "networkDriver: calico; labels: {kube_tag: v1.33.4, calico_ipv4pool: 10.254.128.0/17}", code: "JB1316", message: "services (10.254.0.0/16)"},

@@ -100,7 +100,7 @@ spec:
 		},
 		{
 			Code: CodeNoNetwork, Severity: Error, Title: "No external network",
-			Text: "Nodes get floating IPs unless floatingIPEnabled is false, and floating IPs are addresses of an external network: one that Neutron marks as router:external. " +
+			Text: "Nodes get floating IPs unless floatingIPEnabled is false, and floating IPs are addresses of an external network: one that Neutron marks as router:external. The types that Magnum makes of Heat stacks need it without floating IPs too. " +
 				"Name it in externalNetwork of the template.",
 			Wrong: `apiVersion: jeroboam.io/v1alpha1
 kind: ClusterTemplate
