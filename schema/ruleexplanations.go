@@ -168,7 +168,7 @@ spec:
 		{
 			Code: CodeGroup, Severity: Error, Title: "Wrong node group",
 			Text: "The names of a cluster's groups differ; default-master and default-worker exist in every cluster and have their sizes and flavors in spec itself; and no further group can hold masters, because they are the " +
-				"members of one etcd. The rules are Magnum's.",
+				"members of one etcd. Behind Magnum only kubernetes has further groups. The rules are Magnum's.",
 			Wrong: `kind: Cluster
 spec:
   nodeGroups:
