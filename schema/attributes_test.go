@@ -69,6 +69,7 @@ func TestAttributes(t *testing.T) {
 		"bare metal volumes":     {template: "serverType: bm; dockerVolumeSize: 10; " + ownNets, code: "JB1322", message: "no Cinder volumes"},
 		"devicemapper, gone":     {template: "driver: k8s_fedora_coreos; dockerStorageDriver: devicemapper", code: "JB1303", message: "has no devicemapper"},
 
+		"no key, Magnum":    {template: "keypair: -", config: magnum, code: "JB1325", message: "nobody could log in"},
 		"port, Heat":        {template: "apiserverPort: 6443"},
 		"port, Magnum":      {template: "apiserverPort: 6443", config: magnum, code: "JB1322", message: "apiserverPort"},
 		"discovery, Magnum": {cluster: "discoveryURL: https://discovery.example.com/x", config: magnum},

@@ -189,7 +189,13 @@ func (c *clusterResolver) check(s *Spec) {
 		c.checkGroup(s, g)
 	}
 	if s.Keypair == "" && len(s.SSHPublicKeys) == 0 {
-		c.missing(CodeNoKey, "keypair", "nobody could log in to the nodes: neither keypair nor sshPublicKeys is set")
+		// Magnum takes a cluster without a key, and drivers from elsewhere log in
+		// in other ways.
+		code := CodeNoKey
+		if c.play.driver == "magnum" {
+			code = CodeNoLogin
+		}
+		c.missing(code, "keypair", "nobody could log in to the nodes: neither keypair nor sshPublicKeys is set")
 	}
 	if s.FloatingIPEnabled && s.ExternalNetwork == "" {
 		c.missing(CodeNoNetwork, "externalNetwork", "floating IPs need externalNetwork: set it, or floatingIPEnabled: false")

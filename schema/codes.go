@@ -69,6 +69,7 @@ const (
 	CodeIdle            Code = "JB1322"
 	CodeClusterType     Code = "JB1323"
 	CodeSecretReference Code = "JB1324"
+	CodeNoLogin         Code = "JB1325"
 
 	CodeUnknownLabel  Code = "JB1401"
 	CodeLabelValue    Code = "JB1402"

@@ -198,7 +198,7 @@ func (c *labelChecker) checkLabel(key string) {
 	readers := c.readers(l)
 	switch {
 	case l.Obsolete != "":
-		c.find(CodeLabelObsolete, key, "leave it out", "the label %q is obsolete: %s", key, strings.TrimSuffix(l.Obsolete, "."))
+		c.find(CodeLabelObsolete, key, l.instead(), "the label %q is obsolete: %s", key, strings.TrimSuffix(l.Obsolete, "."))
 	case len(readers) == 0 && c.otherDriver(l):
 	case len(c.types) == 0: // a driver from elsewhere, or nothing fits: said already
 	case len(readers) == 0:

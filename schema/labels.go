@@ -31,9 +31,10 @@ type Label struct {
 	Masters bool `json:"masters,omitempty"` // only masters read it: a change replaces no worker
 	Secret  bool `json:"secret,omitempty"`  // belongs in secretLabels, and is never shown
 
-	Needs    []Need   `json:"needs,omitempty"`
-	Readers  []Reader `json:"readers"`            // none: no release reads it
-	Obsolete string   `json:"obsolete,omitempty"` // why nobody should set it any more
+	Needs     []Need   `json:"needs,omitempty"`
+	Readers   []Reader `json:"readers"`             // none: no release reads it
+	Successor string   `json:"successor,omitempty"` // the label to write instead of one that is obsolete
+	Obsolete  string   `json:"obsolete,omitempty"`  // why nobody should set it any more
 }
 
 // Reader is a set of cluster types that read a label, and what they make of it.
@@ -139,6 +140,14 @@ func LabelOf(key string) (Label, bool) {
 		return Label{}, false
 	}
 	return *l, true
+}
+
+// instead is what to do about a label that is obsolete.
+func (l *Label) instead() string {
+	if l.Successor != "" {
+		return "write " + l.Successor
+	}
+	return "leave it out"
 }
 
 // ReadBy is how a cluster type reads the label under a driver ("heat" or

@@ -371,5 +371,9 @@ spec:
     grafana_admin_passwd: {env: GRAFANA_PASSWORD}
 `,
 		},
+		{
+			Code: CodeNoLogin, Severity: Warning, Title: "Perhaps no way to log in",
+			Text: "Neither keypair nor sshPublicKeys is set. Magnum takes that, and some of its drivers let people in by other ways; with the others nobody can look into a node that fails to boot. Set keypair if you want to.",
+		},
 	}
 }

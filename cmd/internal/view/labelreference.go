@@ -92,7 +92,7 @@ func labelReaders(l schema.Label) string {
 	lines := make([]string, 0, len(l.Readers))
 	for _, r := range l.Readers {
 		var parts []string
-		if r.Default != "" {
+		if r.Default != "" && r.DefaultIs == "" {
 			parts = append(parts, "default `"+r.Default+"`")
 		}
 		if r.DefaultIs != "" {
