@@ -13,5 +13,5 @@ import "embed"
 
 // FS has the files as <cluster type>/<revision>/<file>.
 //
-//go:embed docker_ubuntu
+//go:embed docker_ubuntu kubernetes
 var FS embed.FS

@@ -1,0 +1,178 @@
+# shellcheck shell=bash
+# The node in its cluster. Every master does the same and none is the first:
+# each phase of kubeadm finds what another master made and leaves it so.
+# shellcheck disable=SC2154 # here is boot.sh's
+kubeadm_yaml=/etc/jeroboam/kubeadm.yaml
+
+api() { kubectl --kubeconfig "$kubeconfig" --request-timeout=20s "$@"; }
+kubeconfig=/etc/kubernetes/kubelet.conf
+[ "$ROLE" != master ] || kubeconfig=/etc/kubernetes/admin.conf
+
+# The kubelet with what kubeadm's kubelet-start leaves for it.
+kubelet_unit() {
+  put 644 /etc/systemd/system/kubelet.service <<T
+[Unit]
+After=containerd.service network-online.target
+Wants=containerd.service network-online.target
+[Service]
+EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
+ExecStart=$(command -v kubelet) --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf --kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml \$KUBELET_KUBEADM_ARGS
+Restart=always
+RestartSec=5
+[Install]
+WantedBy=multi-user.target
+T
+  systemctl daemon-reload
+  systemctl enable kubelet
+}
+
+# kubeadm stops and starts the kubelet: once is enough.
+kubelet_start() {
+  kubelet_unit
+  if [ -n "$changed" ] || [ ! -e /var/lib/kubelet/config.yaml ] || [ ! -e /var/lib/kubelet/kubeadm-flags.env ]; then
+    kubeadm init phase kubelet-start --config "$kubeadm_yaml"
+  else
+    systemctl start kubelet
+  fi
+}
+
+configure() {
+  local config
+  if [ -e /etc/jeroboam/bootstrap.env ]; then
+    # shellcheck source=/dev/null
+    . /etc/jeroboam/bootstrap.env
+  fi
+  config=$(kubeadm_config external)
+  put 600 "$kubeadm_yaml" <<<"$config"
+}
+
+# The API server of this machine, then the one that everybody uses: a load
+# balancer takes a while to find a new member.
+answers() {
+  kubectl --kubeconfig /etc/kubernetes/super-admin.conf --request-timeout=10s --server "$1" get --raw=/readyz
+}
+
+step_control_plane() {
+  configure
+  kubeadm init phase kubeconfig all --config "$kubeadm_yaml"
+  kubelet_start
+  kubeadm init phase control-plane all --config "$kubeadm_yaml"
+  try answers "https://$(address):6443"
+  try answers "https://$API_HOST:${API_PORT:-6443}"
+  # Two masters that write the same object at once: the loser writes again.
+  try kubeadm init phase upload-config all --config "$kubeadm_yaml"
+  try api get node "$NODE"
+  try kubeadm init phase mark-control-plane --config "$kubeadm_yaml"
+  try kubeadm init phase bootstrap-token --skip-token-print --config "$kubeadm_yaml"
+  kubeadm init phase kubelet-finalize all --config "$kubeadm_yaml"
+}
+
+# The kubelet asks for its certificate itself, with the token. "kubeadm join"
+# would read the cluster's configuration, which after an upgrade of the masters
+# an older kubeadm may not know, and refuses to replace a node that was just Ready.
+step_join() {
+  BOOTSTRAP_TOKEN='' CA_CERT=''
+  configure
+  if [ ! -s /etc/kubernetes/kubelet.conf ]; then
+    if [ -z "$BOOTSTRAP_TOKEN" ] || [ -z "$CA_CERT" ]; then echo "bootstrap.env has not both BOOTSTRAP_TOKEN and CA_CERT"; return 1; fi
+    put 644 /etc/kubernetes/pki/ca.crt <<<"$(base64 -d <<<"$CA_CERT")"
+    put 600 /etc/kubernetes/bootstrap-kubelet.conf <<T
+apiVersion: v1
+kind: Config
+clusters: [{name: cluster, cluster: {server: "https://$API_HOST:${API_PORT:-6443}", certificate-authority: /etc/kubernetes/pki/ca.crt}}]
+users: [{name: bootstrap, user: {token: "$BOOTSTRAP_TOKEN"}}]
+contexts: [{name: bootstrap, context: {cluster: cluster, user: bootstrap}}]
+current-context: bootstrap
+T
+  fi
+  mkdir -p /etc/kubernetes/manifests
+  kubelet_start
+  try test -s /etc/kubernetes/kubelet.conf
+  rm -f /etc/kubernetes/bootstrap-kubelet.conf
+}
+
+# While masters are upgraded one by one, the last one moves the add-ons: kube-proxy
+# must not be newer than any API server. A new cluster has nothing to wait for.
+addons_wait() {
+  local version
+  api -n kube-system get daemonset kube-proxy -o name || return 1
+  for version in $(api get nodes -l node-role.kubernetes.io/control-plane -o 'jsonpath={.items[*].status.nodeInfo.kubeletVersion}'); do
+    [ "$(printf '%s\n' "$version" "$KUBE_TAG" | sort -V | head -n 1)" = "$KUBE_TAG" ] || { echo "a master still has $version"; return 0; }
+  done
+  return 1
+}
+
+fill() { # manifest
+  sed -e "s|@POD_CIDR@|$POD_CIDR|g" -e "s|@API_HOST@|$API_HOST|g" -e "s|@API_PORT@|${API_PORT:-6443}|g" \
+    -e "s|@BACKEND@|${FLANNEL_BACKEND:-vxlan}|g" -e "s|@FLANNEL_IMAGE@|$1|g"
+}
+
+step_cni() {
+  if addons_wait; then return; fi
+  case $NETWORK_DRIVER in
+    flannel) fill "${FLANNEL_IMAGE:-ghcr.io/flannel-io/flannel:${FLANNEL_TAG:-v0.28.4}}" <"$here/flannel.yaml" >/etc/jeroboam/cni.yaml ;;
+    calico)
+      [ -n "${MIRROR:-}" ] || { echo "Calico's manifest comes from a mirror, and there is none"; return 1; }
+      fetch manifests/calico.yaml 644 /var/lib/jeroboam/calico.yaml
+      fill '' </var/lib/jeroboam/calico.yaml >/etc/jeroboam/cni.yaml ;;
+    *) echo "NETWORK_DRIVER is '$NETWORK_DRIVER', want flannel or calico"; return 1 ;;
+  esac
+  try api apply --server-side --force-conflicts -f /etc/jeroboam/cni.yaml
+}
+
+# kubeadm gives the DNS service the tenth address of the service CIDR; when nodes
+# are to ask another one, a second service has it.
+step_addons() {
+  if addons_wait; then return; fi
+  try kubeadm init phase addon kube-proxy --config "$kubeadm_yaml"
+  try kubeadm init phase addon coredns --config "$kubeadm_yaml"
+  [ "$(api -n kube-system get service kube-dns -o 'jsonpath={.spec.clusterIP}')" != "$DNS_ADDRESS" ] || return 0
+  put 644 /etc/jeroboam/dns.yaml <<T
+apiVersion: v1
+kind: Service
+metadata: {name: cluster-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec:
+  clusterIP: "$DNS_ADDRESS"
+  selector: {k8s-app: kube-dns}
+  ports:
+  - {name: dns, port: 53, protocol: UDP, targetPort: 53}
+  - {name: dns-tcp, port: 53, protocol: TCP, targetPort: 53}
+T
+  try api apply --server-side --force-conflicts -f /etc/jeroboam/dns.yaml
+}
+
+# The node labels itself; a label that it has no right to is an answer, not a
+# reason to try again.
+step_labels() {
+  local labels=${NODE_LABELS:-} taints=${NODE_TAINTS:-}
+  try api get node "$NODE" -o name
+  # shellcheck disable=SC2086 # labels are words
+  [ -z "$labels" ] || api label --overwrite node "$NODE" ${labels//,/ }
+  # shellcheck disable=SC2086 # taints are words
+  [ "$ROLE" != master ] || [ -z "$taints" ] || api taint --overwrite node "$NODE" ${taints//,/ }
+}
+
+# Ready, and said by this boot: the machine before may have left it so.
+node_ready() {
+  [ "$(api get node "$NODE" -o 'jsonpath={.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}')" = "$(cat /proc/sys/kernel/random/boot_id) True" ]
+}
+
+# Ready says only that a CNI file lies there, so the network's own pod is asked
+# for. Only that of this node: another node's trouble is not this one's failure.
+network_ready() {
+  local where='kube-flannel -l app=flannel'
+  [ "$NETWORK_DRIVER" = flannel ] || where='kube-system -l k8s-app=calico-node'
+  # shellcheck disable=SC2086 # words
+  [ "$(api get pods -n $where --field-selector "spec.nodeName=$NODE" -o 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}')" = True ]
+}
+
+step_ready() {
+  echo "waiting for $NODE to be Ready"
+  try node_ready
+  [ "$ROLE" != master ] || try answers "https://$API_HOST:${API_PORT:-6443}"
+  # Before a cloud controller manager comes no pod but the host's may run.
+  [ "${EXTERNAL_CLOUD:-}" != true ] || return 0
+  echo "waiting for the network of $NODE"
+  try network_ready
+  [ "$ROLE" != master ] || try api -n kube-system wait --for=condition=Available --timeout=15s deployment/coredns
+}

@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # changed is read elsewhere
+# The machine below Kubernetes: kernel, host name, volumes, what a shutdown does.
+changed=
+
+# Writes standard input to a file, whole or not at all, and notes in $changed
+# when it was not so before. Never the end of a pipe: that is another shell.
+put() { # mode, path
+  mkdir -p "$(dirname "$2")"
+  (umask 077 && cat >"$2.new")
+  chmod "$1" "$2.new"
+  if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2" && changed=yes; fi
+}
+
+# Tries until it works; the step's limit ends it.
+try() { until "$@"; do sleep 2; done; }
+
+# SELinux, where there is one, wants to know what was made.
+relabel() { ! command -v restorecon >/dev/null || restorecon -R "$@"; }
+
+address() {
+  local m
+  [ -z "${ADDRESS:-}" ] || { echo "$ADDRESS"; return; }
+  for m in ${ETCD_MEMBERS:-}; do
+    [ "${m%%=*}" != "${ETCD_MEMBER:-}" ] || { echo "${m#*=}"; return; }
+  done
+  ip -4 route get "$(getent ahostsv4 "$API_HOST" | awk '{print $1; exit}')" | sed -n 's/.* src \([0-9.]*\).*/\1/p'
+}
+
+step_prepare() {
+  local own
+  put 644 /etc/modules-load.d/jeroboam.conf <<<$'overlay\nbr_netfilter\nvxlan\nnf_conntrack'
+  modprobe -a overlay br_netfilter vxlan nf_conntrack
+  put 644 /etc/sysctl.d/90-jeroboam.conf <<<$'net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nfs.inotify.max_user_instances = 8192\nfs.inotify.max_user_watches = 524288\nvm.overcommit_memory = 1'
+  sysctl -q --system
+  swapoff -a
+  [ ! -e /etc/fstab ] || sed -i -E '/^[^#]*[[:space:]]swap[[:space:]]/d' /etc/fstab
+  # NetworkManager would take the pods' interfaces for its own.
+  [ ! -d /etc/NetworkManager ] || put 644 /etc/NetworkManager/conf.d/jeroboam.conf <<<$'[keyfile]\nunmanaged-devices=interface-name:cni*;interface-name:flannel*;interface-name:cali*;interface-name:veth*;interface-name:tunl*;interface-name:vxlan*'
+  hostnamectl set-hostname "$NODE"
+  own=$(address)
+  [ -n "$own" ] || { echo "this node's address is not known"; return 1; }
+  grep -qxF "$own $NODE" /etc/hosts || echo "$own $NODE" >>/etc/hosts
+}
+
+# The volume's disk by its serial, the first 20 characters of the id or all.
+find_disk() { # volume id
+  local disk
+  for disk in /dev/disk/by-id/virtio-"${1:0:20}" /dev/disk/by-id/*"${1:0:20}"*; do
+    [ -e "$disk" ] && echo "$disk" && return 0
+  done
+  return 1
+}
+
+# A replaced node boots before its volume has followed: the old server may still
+# have it mounted. Only a disk that is known to be empty (blkid says 2) gets a
+# file system, and one with another label is not ours to use.
+volume() { # volume id, label, mount point
+  local disk found status=0
+  [ -n "$1" ] || return 0
+  mkdir -p "$3"
+  ! mountpoint -q "$3" || return 0
+  echo "waiting for the disk of volume $1"
+  try find_disk "$1"
+  disk=$(find_disk "$1")
+  found=$(blkid -p -s LABEL -o value "$disk") || status=$?
+  case $status:$found in
+    0:"$2") fsck.ext4 -p "$disk" || [ $? -lt 4 ] ;;
+    0:*) echo "volume $1 has a file system or table that is not $2, but '$found'"; return 1 ;;
+    # blkid says 2 as well when there is a file system without a label
+    2:*)
+      status=0
+      blkid -p "$disk" || status=$?
+      [ $status = 2 ] || { echo "it is not known whether $disk is empty"; return 1; }
+      mkfs.ext4 -q -L "$2" "$disk" ;;
+    *) echo "it is not known whether $disk is empty"; return 1 ;;
+  esac
+  grep -q " $3 " /etc/fstab 2>/dev/null || echo "LABEL=$2 $3 ext4 defaults,nofail,x-systemd.device-timeout=600 0 2" >>/etc/fstab
+  try mount "$3"
+  relabel "$3"
+}
+
+step_container_volume() { volume "${CONTAINER_VOLUME:-}" jb-containers /var/lib/containerd; }
+step_etcd_volume() { volume "${ETCD_VOLUME:-}" jb-etcd /var/lib/etcd; }
+
+# Stopped before kubelet and etcd, which it is ordered after: pods leave while
+# all of it still runs, and etcd then hands over its lead and ends by itself.
+step_drain() {
+  put 644 /etc/systemd/system/jeroboam-drain.service <<T
+[Unit]
+Description=Moves pods away when this node shuts down
+After=network-online.target containerd.service kubelet.service etcd.service
+Wants=network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/bash /etc/jeroboam/boot/drain.sh start
+ExecStop=/bin/bash /etc/jeroboam/boot/drain.sh stop
+TimeoutStartSec=infinity
+TimeoutStopSec=$((${DRAIN_SECONDS:-120} + 30))
+[Install]
+WantedBy=multi-user.target
+T
+  systemctl daemon-reload
+  systemctl enable jeroboam-drain
+  systemctl start --no-block jeroboam-drain
+}

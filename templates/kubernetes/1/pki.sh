@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# Keys of the cluster's authorities, and the certificates that a master makes
+# with them. A key is never on a command line, nor on the disk for others.
+pki=/etc/kubernetes/pki
+authorities='ca.crt ca.key etcd/ca.crt etcd/ca.key front-proxy-ca.crt front-proxy-ca.key sa.pub sa.key'
+
+# curl takes headers from its standard input, which ps does not show.
+openstack() { # curl's arguments; standard input: more of its configuration
+  local ca=/etc/jeroboam/openstack-ca.pem
+  [ -e "$ca" ] && set -- --cacert "$ca" "$@"
+  curl -fsS --retry 5 --retry-delay 3 --retry-connrefused -K - "$@"
+}
+
+quoted() { printf %s "$1" | sed 's/[\\"]/\\&/g'; }
+
+token() {
+  local body
+  body=$(printf '{"auth":{"identity":{"methods":["application_credential"],"application_credential":{"id":"%s","secret":"%s"}}}}' \
+    "$(quoted "$APPCRED_ID")" "$(quoted "$APPCRED_SECRET")")
+  openstack -o /dev/null -D - -H 'Content-Type: application/json' "${KEYSTONE_URL%/}/auth/tokens" <<<"data = \"$(quoted "$body")\"" |
+    sed -n 's/^[Xx]-[Ss]ubject-[Tt]oken: *\([^[:space:]]*\).*/\1/p'
+}
+
+secret() { # token, file, id or URL
+  local url=$3
+  [ "$url" != "${url#*://}" ] || url=${BARBICAN_URL%/}/v1/secrets/$url
+  mkdir -p "$(dirname "$pki/$2")"
+  (umask 077 && openstack -H 'Accept: text/plain' -o "$pki/$2.part" "$url/payload" <<<"header = \"X-Auth-Token: $1\"")
+  grep -q -e '-----BEGIN ' "$pki/$2.part" || { rm -f "$pki/$2.part"; echo "what is stored for $2 is not PEM"; return 1; }
+  chmod 600 "$pki/$2.part"
+  mv "$pki/$2.part" "$pki/$2"
+}
+
+step_keys() {
+  local file entry auth=
+  KEYS=
+  # shellcheck source=/dev/null
+  [ ! -e /etc/jeroboam/keys.env ] || . /etc/jeroboam/keys.env
+  for file in $authorities; do
+    [ ! -s "$pki/$file" ] || { chmod 600 "$pki/$file"; continue; }
+    entry=
+    for entry in $KEYS ''; do [ "${entry%%=*}" != "$file" ] || break; done
+    [ -n "$entry" ] || { echo "$pki/$file is missing, and keys.env does not say where it is"; return 1; }
+    [ -n "$auth" ] || auth=$(token)
+    [ -n "$auth" ] || { echo "Keystone gave nothing for the application credential $APPCRED_ID"; return 1; }
+    secret "$auth" "$file" "${entry#*=}"
+  done
+}
+
+# kubeadm makes etcd's certificates for an etcd of its own only, and sends the
+# API server to ours only with another configuration: hence two.
+step_certificates() {
+  local config
+  config=$(kubeadm_config local)
+  put 600 /etc/jeroboam/kubeadm-certs.yaml <<<"$config"
+  kubeadm init phase certs all --config /etc/jeroboam/kubeadm-certs.yaml
+}
