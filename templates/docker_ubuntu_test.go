@@ -47,18 +47,7 @@ func newMachine(t testing.TB) *machine {
 	}
 	m.write("etc/fstab", "LABEL=cloudimg-rootfs / ext4 defaults 0 1\n")
 	m.script("etc/jeroboam/signal", `cat >>"$ROOT/signals"`)
-	for _, tool := range []string{"bash", "sh", "cat", "chmod", "grep", "mkdir", "python3", "sed", "seq", "tail", "touch"} {
-		path := "/usr/bin/" + tool // the system's: what is first on PATH may be a wrapper that needs more
-		if _, err := os.Stat(path); err != nil {
-			path = "/bin/" + tool
-		}
-		if _, err := os.Stat(path); err != nil {
-			t.Skipf("%s is not installed, and every Ubuntu image has it: the boot cannot be played here", tool)
-		}
-		if err := os.Symlink(path, filepath.Join(m.root, "bin", tool)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.tools("bash", "sh", "cat", "chmod", "grep", "mkdir", "python3", "sed", "seq", "tail", "touch")
 	for name, does := range map[string]string{
 		"apt-get": "", "systemctl": "", "mount": `touch "$ROOT/mounted"`, "mountpoint": `[ -e "$ROOT/mounted" ]`, "sleep": "",
 		"docker": `[ "$1" != version ] || echo 27.5.1`, "hostname": "echo node-0", "mkfs.ext4": `touch "$ROOT/formatted"`,
@@ -67,6 +56,23 @@ func newMachine(t testing.TB) *machine {
 		m.stub(name, does)
 	}
 	return m
+}
+
+// tools puts the system's own programs on the machine's PATH.
+func (m *machine) tools(names ...string) {
+	m.Helper()
+	for _, tool := range names {
+		path := "/usr/bin/" + tool // the system's: what is first on PATH may be a wrapper that needs more
+		if _, err := os.Stat(path); err != nil {
+			path = "/bin/" + tool
+		}
+		if _, err := os.Stat(path); err != nil {
+			m.Skipf("%s is not installed, and every image has it: the boot cannot be played here", tool)
+		}
+		if err := os.Symlink(path, filepath.Join(m.root, "bin", tool)); err != nil && !errors.Is(err, fs.ErrExist) {
+			m.Fatal(err)
+		}
+	}
 }
 
 func (m *machine) write(path, text string) {
@@ -122,7 +128,13 @@ func (m *machine) boot() outcome {
 	if len(out) > 0 {
 		m.Errorf("the script says to nobody: %s", out)
 	}
-	o := outcome{failed: err != nil, calls: strings.Split(strings.TrimSuffix(m.read("calls"), "\n"), "\n")}
+	return m.outcome(err != nil)
+}
+
+// outcome reads what stubs and the signal noted.
+func (m *machine) outcome(failed bool) outcome {
+	m.Helper()
+	o := outcome{failed: failed, calls: strings.Split(strings.TrimSuffix(m.read("calls"), "\n"), "\n")}
 	for dec := json.NewDecoder(strings.NewReader(m.read("signals"))); dec.More(); {
 		var s signal
 		if err := dec.Decode(&s); err != nil {

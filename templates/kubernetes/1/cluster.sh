@@ -154,7 +154,9 @@ step_labels() {
 
 # Ready, and said by this boot: the machine before may have left it so.
 node_ready() {
-  [ "$(api get node "$NODE" -o 'jsonpath={.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}')" = "$(cat /proc/sys/kernel/random/boot_id) True" ]
+  local said
+  said=$(api get node "$NODE" -o 'jsonpath={.status.nodeInfo.bootID} {.status.conditions[?(@.type=="Ready")].status}' 2>&1) || :
+  [ "$said" = "$(cat /proc/sys/kernel/random/boot_id) True" ] || { echo "not yet: $said"; return 1; }
 }
 
 # Ready says only that a CNI file lies there, so the network's own pod is asked
