@@ -397,7 +397,7 @@ func TestKubeadmConfigOfEachMinor(t *testing.T) {
 				version, args = "kubeadm.k8s.io/v1beta3", map[string]any{"v": "4", "profiling": "true", "a": "'it''s'"}
 			}
 			var kinds []string
-			for _, text := range strings.Split(m.read("etc/jeroboam/kubeadm.yaml"), "\n---\n") {
+			for text := range strings.SplitSeq(m.read("etc/jeroboam/kubeadm.yaml"), "\n---\n") {
 				var doc map[string]any
 				if err := yaml.UnmarshalStrict([]byte(text), &doc); err != nil {
 					t.Fatalf("%v in\n%s", err, text)
