@@ -68,9 +68,13 @@ func (c *clusterResolver) checkLabels(s *Spec) {
 		if c.partial && slices.Contains([]Code{CodeLabelIgnored, CodeLabelsClash, CodeLabelsDoubt}, f.Code) {
 			continue // what it goes without may be what was not understood
 		}
-		pos, pointer := c.d.at("template"), "/spec/template" // of what nobody wrote
-		if c.wrote(f.Field) {
+		// What nobody wrote is told of the template, once for all its clusters.
+		pos, pointer := c.t.start(), "/spec"
+		switch {
+		case c.wrote(f.Field):
 			pos, pointer = c.where(f.Field), c.pointer(f.Field)
+		case c.origins().replaced:
+			pos, pointer = c.d.at("labels"), "/spec/labels"
 		}
 		c.report(pos, f.Code, pointer, f.Hint, "%s", f.Message)
 	}

@@ -145,7 +145,7 @@ func TestLabelRules(t *testing.T) {
 		"provider":                 {"", "labels: {cloud_provider_tag: v1.33.0}", ""},
 
 		// Versions.
-		"no version":              {"labels: -", "", "warning JB1405: /spec/template: kube_tag is not set"},
+		"no version":              {"labels: -", "", "warning JB1405: /spec: kube_tag is not set"},
 		"no version, replaced":    {"", "labels: {}; mergeLabels: false", "kube_tag is not set"},
 		"no version of swarm":     {swarm, "", ""},
 		"old version":             {"", "labels: {kube_tag: v1.28.9}", "error JB1406: /spec/labels/kube_tag: Kubernetes v1.28 is not supported: k8s_fedora_coreos v1.29 to v1.36, k8s_debian v1.29 to v1.36"},
