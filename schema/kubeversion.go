@@ -69,8 +69,10 @@ func (c *labelChecker) checkKubeTag() {
 // them says what it has.
 func (c *labelChecker) checkKubeRange(v kubeVersion) {
 	var ranges []string
+	hint := ""
 	for _, t := range c.types {
 		if t.Kubernetes == [2]int{} {
+			hint = "if the image is of a type without such bounds, such as " + t.Name + ", name it in driver"
 			continue
 		}
 		if v.major == 1 && v.minor >= t.Kubernetes[0] && v.minor <= t.Kubernetes[1] {
@@ -79,7 +81,7 @@ func (c *labelChecker) checkKubeRange(v kubeVersion) {
 		ranges = append(ranges, fmt.Sprintf("%s v1.%d to v1.%d", t.Name, t.Kubernetes[0], t.Kubernetes[1]))
 	}
 	if len(ranges) > 0 {
-		c.find(CodeKubeVersion, "kube_tag", "", "Kubernetes v%d.%d is not supported: %s", v.major, v.minor, strings.Join(ranges, ", "))
+		c.find(CodeKubeVersion, "kube_tag", hint, "Kubernetes v%d.%d is not supported: %s", v.major, v.minor, strings.Join(ranges, ", "))
 	}
 }
 
