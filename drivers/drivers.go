@@ -7,11 +7,14 @@
 //
 // Read Driver for the promises, error.go for how errors say who can act. Package
 // drivertest checks the promises of every driver, and has a driver in memory.
-// heat and magnum are the real ones; sim is an OpenStack to test them on.
+// heat is the real one; sim is an OpenStack to test it on, and pki makes and
+// reads the keys of clusters.
 package drivers
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 
 	"go.uber.org/zap"
 
@@ -154,3 +157,14 @@ type Open func(ctx context.Context, o Options) (Driver, error)
 
 // Registry is the drivers by the name that Config uses, in plain sight in main.
 type Registry map[string]Open
+
+// Open connects to a cloud with the driver that its Config asks for, heat if it
+// asks for none. A driver that there is not is the author's matter.
+func (r Registry) Open(ctx context.Context, o Options) (Driver, error) {
+	name := cmp.Or(o.Config.Driver, "heat")
+	open, ok := r[name]
+	if !ok {
+		return nil, &Error{Kind: Rejected, Op: "open cloud " + string(o.Cloud), Err: fmt.Errorf("there is no driver %q in this release", name)}
+	}
+	return open(ctx, o)
+}

@@ -111,17 +111,8 @@ func (r *Reconciler) driver(ctx context.Context, mu *sync.Mutex, name schema.Clo
 	if ok {
 		return d, nil
 	}
-	config := r.Config.Clouds[name]
-	kind := config.Driver
-	if kind == "" {
-		kind = "heat"
-	}
-	open, ok := r.Drivers[kind]
-	if !ok {
-		return nil, fmt.Errorf("cloud %s asks for driver %q, which there is not", name, kind)
-	}
-	d, err := open(ctx, drivers.Options{
-		Cloud: name, Config: config, Owner: r.Config.Owner, Instance: r.Config.Instance,
+	d, err := r.Drivers.Open(ctx, drivers.Options{
+		Cloud: name, Config: r.Config.Clouds[name], Owner: r.Config.Owner, Instance: r.Config.Instance,
 		Memory: r.Store, ReadOnly: readOnly, Log: r.Log,
 	})
 	if err != nil {

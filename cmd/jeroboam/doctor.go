@@ -135,16 +135,9 @@ func cloudsToExamine(c schema.Config, fleet *schema.Fleet, asked []string) []sch
 }
 
 func (a *app) examineCloud(ctx context.Context, c schema.Config, name schema.CloudName, write bool) []drivers.Finding {
-	config := c.Clouds[name]
-	kind := config.Driver
-	if kind == "" {
-		kind = "heat"
-	}
-	open, ok := a.drivers[kind]
-	if !ok {
-		return []drivers.Finding{{Check: "driver", Level: drivers.Bad, Detail: fmt.Sprintf("there is no driver %q", kind)}}
-	}
-	d, err := open(ctx, drivers.Options{Cloud: name, Config: config, Owner: c.Owner, Instance: c.Instance, ReadOnly: !write, Log: a.log()})
+	d, err := a.drivers.Open(ctx, drivers.Options{
+		Cloud: name, Config: c.Clouds[name], Owner: c.Owner, Instance: c.Instance, ReadOnly: !write, Log: a.log(),
+	})
 	if err != nil {
 		return []drivers.Finding{{Check: "credential", Level: drivers.Bad, Detail: err.Error()}}
 	}

@@ -131,17 +131,8 @@ func (a *app) askCloud(ctx context.Context, c schema.Config, store *record.Store
 
 // reader opens a cloud for reading alone.
 func (a *app) reader(ctx context.Context, c schema.Config, store *record.Store, name schema.CloudName) (drivers.Driver, error) {
-	config := c.Clouds[name]
-	kind := config.Driver
-	if kind == "" {
-		kind = "heat"
-	}
-	open, ok := a.drivers[kind]
-	if !ok {
-		return nil, fmt.Errorf("there is no driver %q", kind)
-	}
-	return open(ctx, drivers.Options{
-		Cloud: name, Config: config, Owner: c.Owner, Instance: c.Instance, Memory: store, ReadOnly: true, Log: a.log(),
+	return a.drivers.Open(ctx, drivers.Options{
+		Cloud: name, Config: c.Clouds[name], Owner: c.Owner, Instance: c.Instance, Memory: store, ReadOnly: true, Log: a.log(),
 	})
 }
 
