@@ -75,16 +75,18 @@ func (c *labelChecker) checkFlannel() {
 		return
 	}
 	at := "nodeGroups/" + DefaultWorker + "/nodeCount"
-	cidr, length := "10.100.0.0/16", 24 // Magnum's defaults since Liberty
+	cidr, _ := defaultOf("flannel_network_cidr", c.driver, c.types)
+	subnet, _ := defaultOf("flannel_network_subnetlen", c.driver, c.types)
+	length, err := strconv.Atoi(subnet)
 	if written := c.labels["flannel_network_cidr"]; written != "" {
 		at, cidr = c.at+"flannel_network_cidr", written
 	}
 	if written, ok := c.number("flannel_network_subnetlen"); ok {
-		at, length = c.at+"flannel_network_subnetlen", written
+		at, length, err = c.at+"flannel_network_subnetlen", written, nil
 	}
-	network, err := netip.ParsePrefix(cidr)
-	if err != nil {
-		return // said already
+	network, wrong := netip.ParsePrefix(cidr)
+	if wrong != nil || err != nil {
+		return // said already, or a type without defaults
 	}
 	nodes := 0
 	for _, g := range c.spec.Groups {

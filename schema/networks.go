@@ -36,7 +36,7 @@ func (c *clusterResolver) ranges(s *Spec) []addressRange {
 	types := c.possibleTypes(s)
 	var found []addressRange
 	add := func(what, label string) {
-		text, read := c.defaultOf(label, types)
+		text, read := defaultOf(label, c.play.driver, types)
 		if net, err := netip.ParsePrefix(cmp.Or(s.Labels[label], text)); err == nil && read {
 			found = append(found, addressRange{what, "labels/" + label, net})
 		}
@@ -67,13 +67,13 @@ func dockerBridge(s *Spec) bool {
 
 // defaultOf is a label's default for the first of the types that read it, and
 // whether one does. Without types nobody knows, and it may well be read.
-func (c *clusterResolver) defaultOf(label string, types []ClusterType) (text string, read bool) {
+func defaultOf(label, driver string, types []ClusterType) (text string, read bool) {
 	l, known := LabelOf(label)
 	if !known {
 		return "", false
 	}
 	for _, t := range types {
-		if r, ok := l.ReadBy(t.Name, c.play.driver); ok {
+		if r, ok := l.ReadBy(t.Name, driver); ok {
 			return r.Default, true
 		}
 	}
