@@ -173,6 +173,19 @@ func (c *Cloud) Token() TokenInfo {
 	return info
 }
 
+// CA is the PEM text of who signed the certificates of the cloud's servers, for
+// those who must call them without us; empty if the system's authorities did.
+func (c *Cloud) CA() (string, error) {
+	if c.entry.cacert == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(expand(c.entry.cacert))
+	if err != nil {
+		return "", &drivers.Error{Kind: drivers.Denied, Op: "read certificates", Err: err}
+	}
+	return string(text), nil
+}
+
 // Stats counts the requests sent so far by service, attempts and token
 // requests included.
 func (c *Cloud) Stats() map[string]int {
