@@ -15,6 +15,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -149,7 +150,13 @@ type Options struct {
 	Instance string // which daemon; written on each of them
 	Memory   Memory // nil: nothing is remembered
 	ReadOnly bool   // the transport refuses all but reads
-	Log      *zap.Logger
+	// KeyDir is where keys of clusters are kept that Config.Keys wants kept
+	// locally; empty: nowhere.
+	KeyDir string
+	// Now is the time of whatever begins or ends with a clock, such as
+	// certificates; nil: time.Now.
+	Now func() time.Time
+	Log *zap.Logger
 }
 
 // Open connects to a cloud. It authenticates, so a wrong password is known here.

@@ -3,6 +3,7 @@ package schema
 import (
 	"cmp"
 	"maps"
+	"path/filepath"
 )
 
 // Config is the daemon's configuration, one document (jeroboam.yaml),
@@ -47,6 +48,38 @@ type CloudConfig struct {
 	// Keystones refuse it by default, which Heat shows only as an internal
 	// error, so without this word such a credential creates nothing.
 	ApplicationCredentialTrusts bool `json:"applicationCredentialTrusts,omitempty"`
+
+	Keys        KeyStore    `json:"keys,omitempty"`        // unset: Barbican, where the cloud has one
+	KeyDelivery KeyDelivery `json:"keyDelivery,omitempty"` // unset: DeliverCredential
+}
+
+// KeyStore is where the keys of a cloud's Kubernetes clusters are kept. Whoever
+// reads them owns the clusters.
+type KeyStore string
+
+// The key stores. Nothing is chosen for a cloud without Barbican: on a disk of
+// ours keys need a backup, and that is for people to know.
+const (
+	KeysBarbican KeyStore = "barbican"
+	KeysLocal    KeyStore = "local" // below Config.StateDir
+)
+
+// KeyDelivery is how a master gets the keys when it boots.
+type KeyDelivery string
+
+// The ways. In user data keys are readable by everybody who may read the
+// project's stacks or servers, for the life of the cluster.
+const (
+	DeliverCredential KeyDelivery = "credential" // it reads them from Barbican, for as long as a boot may take
+	DeliverUserData   KeyDelivery = "userData"
+)
+
+// KeyDir is where keys are kept that are kept locally; empty without a StateDir.
+func (c *Config) KeyDir() string {
+	if c.StateDir == "" {
+		return ""
+	}
+	return filepath.Join(c.StateDir, "keys")
 }
 
 // Limits bound what one run and one day may destroy or disturb. Zero means the
