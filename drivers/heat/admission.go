@@ -136,7 +136,7 @@ func (v vault) enter(ctx context.Context, a *admission, want map[string]any, ref
 		return err
 	}
 	if err := v.try(ctx, made, refs); err != nil {
-		return errors.Join(err, v.drop(context.WithoutCancel(ctx), made))
+		return errors.Join(err, v.dropCredential(context.WithoutCancel(ctx), made))
 	}
 	a.ID, a.Secret = made.ID, made.Secret
 	return nil
@@ -164,16 +164,13 @@ func (v vault) try(ctx context.Context, c credential, refs map[string]string) er
 	if err != nil {
 		return err
 	}
-	for _, file := range slices.Sorted(maps.Keys(refs)) {
+	return beside(ctx, slices.Sorted(maps.Keys(refs)), func(ctx context.Context, _ int, file string) error {
 		_, err := payload(ctx, as, refs[file])
 		if f := openstack.AsFault(err); f != nil && f.Status == http.StatusUnauthorized {
 			return &drivers.Error{Kind: drivers.Denied, Op: "admit a master", Err: fmt.Errorf("%w (%w)", errRules, f)}
 		}
-		if err != nil {
-			return v.explain("admit a master to "+file, err)
-		}
-	}
-	return nil
+		return v.explain("admit a master to "+file, err)
+	})
 }
 
 // revoke removes the admissions of a stack. No new token can be had from them
@@ -208,16 +205,16 @@ func (v vault) dropAll(ctx context.Context, which func(credential) bool) error {
 		if !ours || c.Description != tagOwner+v.owner || !which(c) {
 			continue
 		}
-		if err := v.drop(ctx, c); err != nil {
+		if err := v.dropCredential(ctx, c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// drop removes a credential and its rules, which Keystone keeps for the user
+// dropCredential removes a credential and its rules, which Keystone keeps for the user
 // otherwise. Those that another credential has too cannot go yet.
-func (v vault) drop(ctx context.Context, c credential) error {
+func (v vault) dropCredential(ctx context.Context, c credential) error {
 	err := v.cloud.Delete(ctx, "identity", v.credentials()+"/"+url.PathEscape(c.ID), nil, nil)
 	if err != nil && !gone(err) {
 		return v.restricted("delete an application credential", err)

@@ -17,7 +17,9 @@
 // before anything is touched is in check.go: catalogue.go looks up names, once
 // each (images.go, networks.go, volumes.go, services.go), need.go counts what
 // would be sent (hot.go), quota.go compares that with what rooms.go says is left.
-// vault.go is where keys are kept, admission.go how a master gets them.
+// keys.go is about the keys of Kubernetes clusters: vault.go and keyslocal.go are
+// where they are kept, keysline.go what a boot is given of them, admission.go how
+// a master gets in, keyscloud.go the cluster's own way into the cloud.
 // api.go is what is asked of Heat, examine.go is for doctor. The templates
 // themselves are in package templates.
 package heat
@@ -26,6 +28,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -43,6 +46,8 @@ type Driver struct {
 	owner     string
 	instance  string
 	memory    drivers.Memory
+	keyDir    string
+	now       func() time.Time
 	log       *zap.Logger
 }
 
@@ -74,8 +79,15 @@ func open(ctx context.Context, o drivers.Options, settings openstack.Settings) (
 	}
 	return &Driver{
 		api: heatAPI{cloud}, cloud: cloud, cloudName: o.Cloud, config: o.Config,
-		owner: o.Owner, instance: o.Instance, memory: o.Memory, log: o.Log,
+		owner: o.Owner, instance: o.Instance, memory: o.Memory, keyDir: o.KeyDir, now: clock(o), log: o.Log,
 	}, nil
+}
+
+func clock(o drivers.Options) func() time.Time {
+	if o.Now == nil {
+		return time.Now
+	}
+	return o.Now
 }
 
 // Place is the project that the credential is scoped to.

@@ -15,9 +15,11 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/drivers/internal/openstack"
+	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -67,10 +69,17 @@ func (v vault) prefix() string { return "jeroboam/" + v.owner + "/" }
 func (v vault) parse(name string) (stack string, ours bool) {
 	rest, ours := strings.CutPrefix(name, v.prefix())
 	stack, file, two := strings.Cut(rest, "/")
-	if _, known := named(stack, v.owner, v.cloudName); !ours || !two || !known || strings.Contains(file, "/") {
+	if _, known := named(stack, v.owner, v.cloudName); !ours || !two || !known || !isFile(file) {
 		return "", false
 	}
 	return stack, true
+}
+
+// isFile says that a stack may have a file of that name. Others than those of a
+// cluster's keys have no folder: the name of another owner may end where that of
+// a stack of ours does.
+func isFile(file string) bool {
+	return file != "" && (!strings.Contains(file, "/") || slices.Contains(pki.Names(), file))
 }
 
 // put keeps PEM texts by file name and gives the ids of their secrets by file
@@ -82,10 +91,8 @@ func (v vault) parse(name string) (stack string, ours bool) {
 // those given, and others are missing, it is a Conflict. Whoever completes such
 // a set gives put what get gave, and the missing files with it.
 func (v vault) put(ctx context.Context, stack string, texts map[string]string) (map[string]string, error) {
-	for file, text := range texts {
-		if block, _ := pem.Decode([]byte(text)); block == nil || file == "" || strings.Contains(file, "/") {
-			return nil, &drivers.Error{Kind: drivers.Unknown, Op: "keep " + file, Err: errors.New("neither a file name nor a PEM text")}
-		}
+	if err := checkTexts(texts); err != nil {
+		return nil, err
 	}
 	files := slices.Sorted(maps.Keys(texts))
 	refs, err := v.find(ctx, stack, files)
@@ -95,12 +102,11 @@ func (v vault) put(ctx context.Context, stack string, texts map[string]string) (
 	if err := v.same(ctx, refs, texts); err != nil {
 		return nil, err
 	}
-	for _, file := range files {
-		if refs[file] == "" {
-			if err := v.create(ctx, v.name(stack, file), texts[file]); err != nil {
-				return nil, err
-			}
-		}
+	missing := slices.DeleteFunc(slices.Clone(files), func(file string) bool { return refs[file] != "" })
+	if err := beside(ctx, missing, func(ctx context.Context, _ int, file string) error {
+		return v.create(ctx, v.name(stack, file), texts[file])
+	}); err != nil {
+		return nil, err
 	}
 	// Another run may have done the same in the meantime: both look again, and
 	// both find that the same ones count.
@@ -111,12 +117,38 @@ func (v vault) put(ctx context.Context, stack string, texts map[string]string) (
 	return refs, err
 }
 
+// checkTexts refuses what no store keeps.
+func checkTexts(texts map[string]string) error {
+	for file, text := range texts {
+		if block, _ := pem.Decode([]byte(text)); block == nil || !isFile(file) {
+			return &drivers.Error{Kind: drivers.Unknown, Op: "keep " + file, Err: errors.New("neither a file name nor a PEM text")}
+		}
+	}
+	return nil
+}
+
+// beside does something with every file beside the others, as many at once as
+// the cloud is asked anyway. The first error ends it.
+func beside(ctx context.Context, files []string, do func(ctx context.Context, i int, file string) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, file := range files {
+		group.Go(func() error { return do(ctx, i, file) })
+	}
+	return group.Wait()
+}
+
 // same compares the texts with what is kept of them.
 func (v vault) same(ctx context.Context, refs, texts map[string]string) error {
 	have, err := v.get(ctx, refs)
 	if err != nil {
 		return err
 	}
+	return alike(have, texts)
+}
+
+// alike refuses texts of which some are kept and are others.
+func alike(have, texts map[string]string) error {
 	for _, file := range slices.Sorted(maps.Keys(have)) {
 		if strings.TrimSpace(have[file]) != strings.TrimSpace(texts[file]) {
 			return &drivers.Error{Kind: drivers.Conflict, Op: "keep keys", Err: fmt.Errorf(
@@ -137,24 +169,37 @@ func (v vault) create(ctx context.Context, name, text string) error {
 // nothing is kept are missing. Of several secrets of one name the oldest
 // counts, for everybody.
 func (v vault) find(ctx context.Context, stack string, files []string) (map[string]string, error) {
+	ids := make([]string, len(files))
+	if err := beside(ctx, files, func(ctx context.Context, i int, file string) (err error) {
+		ids[i], err = v.oldest(ctx, v.name(stack, file))
+		return err
+	}); err != nil {
+		return nil, err
+	}
 	refs := map[string]string{}
-	for _, file := range files {
-		name := v.name(stack, file)
-		all, err := v.list(ctx, name)
-		if err != nil {
-			return nil, err
+	for i, file := range files {
+		if ids[i] != "" {
+			refs[file] = ids[i]
 		}
-		all = slices.DeleteFunc(all, func(k kept) bool { return k.Name != name || k.Status != keptActive || k.Types == nil })
-		if len(all) == 0 {
-			continue
-		}
-		first := slices.MinFunc(all, func(a, b kept) int { return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.id(), b.id())) })
-		if len(all) > 1 {
-			v.log.Warn("several secrets of one name, the oldest counts", zap.String("secret", name), zap.Int("count", len(all)), zap.String("id", first.id()))
-		}
-		refs[file] = first.id()
 	}
 	return refs, nil
+}
+
+// oldest is the id of the secret of a name, or "".
+func (v vault) oldest(ctx context.Context, name string) (string, error) {
+	all, err := v.list(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	all = slices.DeleteFunc(all, func(k kept) bool { return k.Name != name || k.Status != keptActive || k.Types == nil })
+	if len(all) == 0 {
+		return "", nil
+	}
+	first := slices.MinFunc(all, func(a, b kept) int { return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.id(), b.id())) })
+	if len(all) > 1 {
+		v.log.Warn("several secrets of one name, the oldest counts", zap.String("secret", name), zap.Int("count", len(all)), zap.String("id", first.id()))
+	}
+	return first.id(), nil
 }
 
 // list reads the secrets of a name, or all of the project's. The end is what
@@ -183,13 +228,17 @@ func (v vault) list(ctx context.Context, name string) ([]kept, error) {
 
 // get reads what secrets hold, by the names of their ids.
 func (v vault) get(ctx context.Context, refs map[string]string) (map[string]string, error) {
-	texts := map[string]string{}
-	for file, id := range refs {
-		text, err := payload(ctx, v.cloud, id)
-		if err != nil {
-			return nil, v.explain("read "+file, err)
-		}
-		texts[file] = text
+	files := slices.Sorted(maps.Keys(refs))
+	got := make([]string, len(files))
+	if err := beside(ctx, files, func(ctx context.Context, i int, file string) (err error) {
+		got[i], err = payload(ctx, v.cloud, refs[file])
+		return v.explain("read "+file, err)
+	}); err != nil {
+		return nil, err
+	}
+	texts := make(map[string]string, len(files))
+	for i, file := range files {
+		texts[file] = got[i]
 	}
 	return texts, nil
 }
@@ -215,12 +264,26 @@ func payloadPath(id string) string { return "/secrets/" + url.PathEscape(id) + "
 // gone already is fine. What a page did not show because something before it
 // went in the meantime is a leftover.
 func (v vault) delete(ctx context.Context, stack string) error {
-	all, err := v.list(ctx, "")
+	return v.deleteAll(ctx, "", func(k kept) bool {
+		of, ours := v.parse(k.Name)
+		return ours && of == stack
+	})
+}
+
+// drop removes one file of a stack, however many secrets it is.
+func (v vault) drop(ctx context.Context, stack, file string) error {
+	name := v.name(stack, file)
+	return v.deleteAll(ctx, name, func(k kept) bool { return k.Name == name })
+}
+
+// deleteAll deletes among the secrets of a name, or of the project.
+func (v vault) deleteAll(ctx context.Context, name string, which func(kept) bool) error {
+	all, err := v.list(ctx, name)
 	if err != nil {
 		return err
 	}
 	for _, k := range all {
-		if of, ours := v.parse(k.Name); !ours || of != stack {
+		if !which(k) {
 			continue
 		}
 		err := v.cloud.Delete(ctx, "key-manager", "/secrets/"+url.PathEscape(k.id()), nil, nil)
