@@ -70,6 +70,7 @@ const (
 	CodeClusterType     Code = "JB1323"
 	CodeSecretReference Code = "JB1324"
 	CodeNoLogin         Code = "JB1325"
+	CodeKeyDelivery     Code = "JB1326"
 
 	CodeUnknownLabel  Code = "JB1401"
 	CodeLabelValue    Code = "JB1402"

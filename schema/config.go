@@ -10,7 +10,8 @@ import (
 // validated like the rest. Every setting is also a flag. It holds no secrets:
 // those come from the environment, from files or from clouds.yaml.
 type Config struct {
-	Pos Pos `json:"-"`
+	Pos      Pos      `json:"-"`
+	Warnings Problems `json:"-"` // of ParseConfig: what is hardly meant; a Loader tells them with those of a fleet
 
 	Instance   string                    `json:"instance"`   // names this daemon, its state and its status branch; default "default"
 	Owner      string                    `json:"owner"`      // whose clusters: written on every stack; default the instance
@@ -132,6 +133,7 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 		c.problems.Sort()
 		return nil, c.problems
 	}
+	config.Warnings = c.problems
 	return config, nil
 }
 

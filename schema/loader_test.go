@@ -299,6 +299,35 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
+// TestConfigWarnings: what is hardly meant by the program's configuration is
+// told with the fleet.
+func TestConfigWarnings(t *testing.T) {
+	t.Parallel()
+	const text = "apiVersion: jeroboam.io/v1alpha1\nkind: Config\nspec:\n  clouds:\n    a: {keyDelivery: userData}\n    b: {driver: magnum, keys: local}\n    c: {driver: magnum, keyDelivery: userData}\n    d: {keys: barbican}\n"
+	config, err := schema.ParseConfig("jeroboam.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := schema.NewLoader()
+	l.Config = config
+	fleet, err := l.Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"jeroboam.yaml:5:22: warning JB1321: /spec/clouds/a/keyDelivery: everybody in the project can read the keys of its Kubernetes clusters, and with them owns the clusters; use credential where the cloud has Barbican",
+		"jeroboam.yaml:6:31: warning JB1322: /spec/clouds/b/keys: Magnum keeps the keys of its clusters itself; leave it out",
+		"jeroboam.yaml:7:38: warning JB1322: /spec/clouds/c/keyDelivery: Magnum delivers the keys of its clusters itself; leave it out",
+	}
+	var have []string
+	for _, p := range fleet.Warnings {
+		have = append(have, p.String())
+	}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("(-want +have):\n%s", diff)
+	}
+}
+
 // TestSuggestionsAreFew: for each of many names the one that was meant is looked
 // for among as many, and names can be as long as a file. Both took minutes.
 func TestSuggestionsAreFew(t *testing.T) {

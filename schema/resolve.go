@@ -110,6 +110,9 @@ func (r *resolver) resolve() *Fleet {
 			r.known[p.Pos] = true
 		}
 	}
+	if r.config != nil {
+		r.problems = append(r.problems, r.config.Warnings...)
+	}
 	var config placed
 	for _, d := range r.docs {
 		switch {

@@ -318,7 +318,7 @@ spec:
 		},
 		{
 			Code: CodeInsecure, Severity: Warning, Title: "Not secure",
-			Text: "What is set gives the cluster or a password away: without TLS whoever reaches the API owns the cluster, and a password in a proxy's URL is readable in Git, in Heat and on every node. " +
+			Text: "What is set gives the cluster or a password away: without TLS whoever reaches the API owns the cluster, and a password in a proxy's URL is readable in Git, in Heat and on every node. Keys in user data are readable by the project. " +
 				"It is carried out, because there are networks where that is meant; say so in the review.",
 			Wrong: `kind: ClusterTemplate
 spec:
@@ -374,6 +374,20 @@ spec:
 		{
 			Code: CodeNoLogin, Severity: Warning, Title: "Perhaps no way to log in",
 			Text: "Neither keypair nor sshPublicKeys is set. Magnum takes that, and some of its drivers let people in by other ways; with the others nobody can look into a node that fails to boot. Set keypair if you want to.",
+		},
+		{
+			Code: CodeKeyDelivery, Severity: Error, Title: "Keys out of reach",
+			Text: "Keys that are kept locally are on the machine of the daemon, from which no node can fetch them. Keep them in Barbican (keys: barbican, or leave it out), or let them be delivered in user data, where everybody in the project can read them: that has to be said with keyDelivery: userData.",
+			Wrong: `kind: Config
+spec:
+  clouds:
+    lab: {keys: local}
+`,
+			Right: `kind: Config
+spec:
+  clouds:
+    lab: {keys: local, keyDelivery: userData}
+`,
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -312,6 +313,26 @@ func (c *checker) config(s *Config) {
 	p := s.Repository.Path
 	if path.IsAbs(p) || p != "" && slices.Contains(strings.Split(p, "/"), "..") {
 		c.report(CodeRepository, "/spec/repository/path", "", "expected a folder below the root of the repository, found %q", short(p))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Clouds)) {
+		c.keyStore(name, s.Clouds[name])
+	}
+}
+
+// keyStore finds keys that nobody could fetch, and those that too many can.
+func (c *checker) keyStore(name CloudName, cloud CloudConfig) {
+	at := "/spec/clouds/" + string(name)
+	switch {
+	case cloud.Driver == "magnum" && cloud.Keys != "":
+		c.report(CodeIdle, at+"/keys", "leave it out", "Magnum keeps the keys of its clusters itself")
+	case cloud.Driver == "magnum" && cloud.KeyDelivery != "":
+		c.report(CodeIdle, at+"/keyDelivery", "leave it out", "Magnum delivers the keys of its clusters itself")
+	case cloud.KeyDelivery == DeliverUserData:
+		c.report(CodeInsecure, at+"/keyDelivery", "use credential where the cloud has Barbican",
+			"everybody in the project can read the keys of its Kubernetes clusters, and with them owns the clusters")
+	case cloud.Keys == KeysLocal:
+		c.report(CodeKeyDelivery, at+"/keys", "set keyDelivery: userData beside it, with which everybody in the project can read them, or keys: barbican",
+			"no node can fetch keys that are kept locally")
 	}
 }
 
