@@ -258,7 +258,7 @@ func TestNodeRevision(t *testing.T) {
 	if diff.NodeRevision(&s, g) != diff.NodeRevision(&s, s.Groups[1]) {
 		t.Error("nodes that boot alike have different revisions")
 	}
-	s.Labels["etcd_volume_size"] = "20"
+	s.Labels["kubeapi_options"] = "--v=2"
 	if diff.NodeRevision(&s, g) != diff.NodeRevision(&s, s.Groups[1]) {
 		t.Error("a label of masters replaces workers")
 	}
