@@ -16,7 +16,7 @@ import (
 
 func (a *app) sim() *cobra.Command {
 	var listen, clouds string
-	o := sim.Options{}
+	o := sim.Options{RuledServices: []string{"key-manager"}}
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "Run a simulated OpenStack on loopback, to try things on",

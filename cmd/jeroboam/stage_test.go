@@ -134,7 +134,7 @@ func (s *stage) startCloud(args []string) error {
 	if s.server != nil {
 		return errors.New("a script has one cloud")
 	}
-	o := sim.Options{Clock: s.clock}
+	o := sim.Options{Clock: s.clock, RuledServices: []string{"key-manager"}}
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
 		switch name {

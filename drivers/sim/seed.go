@@ -36,7 +36,7 @@ func (c *Cloud) seed() {
 		}
 		c.compute.addKey(u.id, "testkey", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM"+idFrom("key "+u.name)+" sim", stamp(c.now)[:19]+".000000")
 	}
-	for _, im := range [][3]string{{"ubuntu-latest", "ubuntu", "24.04"}, {"ubuntu-next", "ubuntu", "26.04"}, {"fedora-coreos-latest", "fedora-coreos", "42"}, {"debian-latest", "debian", "13"}} {
+	for _, im := range [][3]string{{"ubuntu-latest", "ubuntu", "24.04"}, {"ubuntu-next", "ubuntu", "26.04"}, {"fedora-coreos-latest", "fedora-coreos", "42"}, {"fedora-coreos-next", "fedora-coreos", "43"}, {"debian-latest", "debian", "13"}, {"debian-next", "debian", "14"}} {
 		c.images.add(c.imageView(im[0], im[1], im[2], admin))
 	}
 	c.vtypes.add(obj{"id": uuidFrom("type lab"), "name": "lab", "is_public": true, "description": nil, "extra_specs": obj{}, "os-volume-type-access:is_public": true})
