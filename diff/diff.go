@@ -111,6 +111,10 @@ type Node struct {
 	Reason   string    `json:"reason,omitempty"` // why it failed
 	Server   string    `json:"server,omitempty"` // id of the server
 	Address  string    `json:"address,omitempty"`
+
+	// Versions are what the node reported when it had booted, such as
+	// "kubelet=v1.36.3 containerd=v2.4.2 etcd=3.6.16"; empty: it reported none.
+	Versions string `json:"versions,omitempty"`
 }
 
 // NodeState is how a node is doing.

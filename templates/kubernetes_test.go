@@ -179,6 +179,9 @@ func bootFiles(t testing.TB) map[string]string {
 		t.Fatal("no files", err)
 	}
 	for _, path := range paths {
+		if name := filepath.Base(path); name == "root.yaml" || name == "node.yaml" { // Heat's
+			continue
+		}
 		text, err := templates.FS.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
@@ -48,12 +50,55 @@ func (d *Driver) create(ctx context.Context, step diff.Step) error {
 	if err != nil {
 		return err
 	}
+	if err := d.admitNodes(ctx, layout{}, &l, step.Want.Policy.CreateTimeout); err != nil {
+		return err
+	}
 	body, err := l.body()
 	if err != nil {
 		return &drivers.Error{Kind: drivers.Rejected, Op: "render stack", Err: err}
 	}
 	body.Name, body.TimeoutMinutes = name, step.Want.Policy.CreateTimeout
 	return d.explain(d.api.create(ctx, body))
+}
+
+// admitNodes gives the nodes that boot anew between two layouts what is secret in
+// their user data, for as long as a boot may take. Everything else that they boot
+// from follows from the layout.
+func (d *Driver) admitNodes(ctx context.Context, was layout, next *layout, minutes int) error {
+	t, err := next.typ()
+	if err != nil || !t.kubernetes {
+		return err
+	}
+	var ring *keyring
+	stack := stackName(d.owner, next.about.key())
+	for i := range next.nodes {
+		n := &next.nodes[i]
+		if slices.ContainsFunc(was.nodes, func(o node) bool { return o.Name == n.Name && o.File == n.File }) {
+			continue
+		}
+		if ring == nil {
+			if ring, err = d.keyring(ctx, stack, next.about.key(), filesBeside(&next.spec)...); err != nil {
+				return err
+			}
+		}
+		g, _ := next.spec.Group(n.Group)
+		n.Given[givenSecrets], err = d.secretsFor(ctx, ring, bootPass{
+			Stack: stack, Node: n.Name, Role: roleOf(g), Boot: bootOf(next.files[n.File]), Expires: d.now().Add(bootLife(minutes)),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bootLife is how long what lets a node in is good for, when its stack may take
+// so many minutes; none: any time.
+func bootLife(minutes int) time.Duration {
+	if minutes <= 0 {
+		return 24 * time.Hour
+	}
+	return time.Duration(minutes)*time.Minute + 30*time.Minute
 }
 
 // explain says what Heat's internal error means when the credential is an
@@ -128,6 +173,9 @@ func (d *Driver) update(ctx context.Context, step diff.Step) error {
 	next, err := l.next(step)
 	if err != nil {
 		return &drivers.Error{Kind: drivers.Rejected, Op: op, Err: err}
+	}
+	if err := d.admitNodes(ctx, l, &next, updateMinutes); err != nil {
+		return err
 	}
 	body, err := next.body()
 	if err != nil {

@@ -21,6 +21,7 @@ const (
 	maxTemplate  = 512 << 10  // max_template_size, bytes
 	maxBody      = 1 << 20    // max_json_body_size, bytes
 	maxUserData  = 48<<10 - 1 // bytes; 65,532 after base64. One more, and the refusal is too long for Heat's table: nobody can delete the stack
+	maxSecrets   = 4 << 10    // bytes: of what a node is given in secret, a test says that none has more
 	replacing    = 3          // resources that a node has twice while it boots anew: server, handle, condition
 )
 
@@ -91,6 +92,7 @@ func (x *checked) check(ctx context.Context) (err error) {
 		x.found = append(x.found, object(schema.CodeUnsupported, f, "cluster type %s has no use for %s", t.name, f))
 	}
 	x.found = append(x.found, t.idle(&x.c.Spec)...)
+	x.found = append(x.found, x.onlyAtBoot(t)...)
 	return x.measure(ctx, t, revision)
 }
 
@@ -133,6 +135,39 @@ func (x *checked) ignored(t clusterType) []diff.Objection {
 	for _, f := range schema.Ignored(&x.c.Spec, "heat", typ, more) {
 		if !told[f.Field] {
 			found = append(found, diff.Objection{Code: f.Code, Field: f.Field, Reason: f.Message})
+		}
+	}
+	return found
+}
+
+// onlyAtBoot are changes that the nodes which run would not see.
+func (x *checked) onlyAtBoot(t clusterType) []diff.Objection {
+	if !x.exists || x.o.Spec == nil {
+		return nil
+	}
+	var found []diff.Objection
+	add := func(field string, differ bool) {
+		if differ {
+			found = append(found, object(schema.CodeUnsupported, field, "cluster type %s gives it to nodes when they boot, and does not change it on those which run: put back the old value", t.name))
+		}
+	}
+	for _, f := range t.atBoot {
+		if key, is := strings.CutPrefix(f, "labels/"); is {
+			add(f, x.c.Spec.Labels[key] != x.o.Spec.Labels[key])
+			continue
+		}
+		for _, g := range x.c.Spec.Groups {
+			was, there := x.o.Spec.Group(g.Name)
+			if !there || was.NodeCount == 0 {
+				continue
+			}
+			at := strings.Replace(f, "*", g.Name, 1)
+			switch f {
+			case "nodeGroups/*/nodeLabels":
+				add(at, !maps.Equal(g.NodeLabels, was.NodeLabels))
+			case "nodeGroups/*/nodeTaints":
+				add(at, !slices.Equal(g.NodeTaints, was.NodeTaints))
+			}
 		}
 	}
 	return found
@@ -211,6 +246,11 @@ func sketch(owner string, t clusterType, revision int, c *schema.Cluster, s *sch
 	if err != nil {
 		return l, stackBody{}, err
 	}
+	for _, n := range l.nodes {
+		if n.Given != nil {
+			n.Given[givenSecrets] = strings.Repeat("x", maxSecrets)
+		}
+	}
 	body, err := l.body()
 	return l, body, err
 }
@@ -233,10 +273,18 @@ func limits(l layout, body stackBody, c *schema.Cluster, names *catalogue) []dif
 	found := tooManyNodes(l, body, c.Policy.MaxBatchSize, names)
 	for _, g := range c.Spec.Groups {
 		i := slices.IndexFunc(l.nodes, func(n node) bool { return n.Group == g.Name })
-		// A node file is longer than its user data by more than Heat puts in.
-		if i >= 0 && len(l.files[l.nodes[i].File]) > maxUserData {
+		// A node file is longer than its user data by more than Heat puts in, but
+		// for what a node is given.
+		if i < 0 {
+			continue
+		}
+		size := len(l.files[l.nodes[i].File])
+		for _, p := range l.nodes[i].BootProperties() {
+			size += len(p.Value)
+		}
+		if size > maxUserData {
 			found = append(found, object(schema.CodeCloudLimit, "nodeGroups/"+g.Name,
-				"its node file has %d bytes, and with its user data it may have %d; shorten sshPublicKeys or proxies", len(l.files[l.nodes[i].File]), maxUserData))
+				"its node file has %d bytes, and with its user data it may have %d; shorten sshPublicKeys or proxies", size, maxUserData))
 		}
 	}
 	if n := len(mustJSON(body.Template)); n > maxTemplate {

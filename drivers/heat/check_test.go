@@ -244,10 +244,10 @@ func TestCheckOfLiveClusters(t *testing.T) {
 		return diff.Observed{Key: c.Key, Owner: diff.Ours, Status: status, Type: typ, TypeRevision: revision}
 	}
 	for want, o := range map[string]diff.Observed{
-		`image: image "debian-latest" has os_distro "debian"`:           live("docker_ubuntu", 1, diff.CreateComplete),
-		`: cluster type "swarm_mars" is not known to this release`:      live("swarm_mars", 1, diff.CreateComplete),
-		`: cluster type docker_ubuntu has no revision 9`:                live("docker_ubuntu", 9, diff.CreateComplete),
-		"coe: no cluster type for server type vm, image with os_distro": live("docker_ubuntu", 1, diff.DeleteComplete),
+		`image: image "debian-latest" has os_distro "debian"`:            live("docker_ubuntu", 1, diff.CreateComplete),
+		`: cluster type "swarm_mars" is not known to this release`:       live("swarm_mars", 1, diff.CreateComplete),
+		`: this release has no templates of docker_ubuntu in revision 9`: live("docker_ubuntu", 9, diff.CreateComplete),
+		"coe: no cluster type for server type vm, image with os_distro":  live("docker_ubuntu", 1, diff.DeleteComplete),
 	} {
 		if got := objections(t, d, c, o); !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, want) }) {
 			t.Errorf("objections %q, want %q", got, want)

@@ -23,8 +23,8 @@ import (
 //	a line in clusterTypes, below;
 //	a file of its own beside this one, such as docker_ubuntu.go, that says what
 //	  it carries out of a spec and what its nodes boot from;
-//	a folder templates/<name>/1 with root.yaml, node.yaml, user-data.yaml and
-//	  whatever user-data.yaml takes in;
+//	a folder templates/<name>/1 with root.yaml, node.yaml and whatever nodes
+//	  boot from; types that differ in little share one;
 //	cases in testdata/golden, which pin it.
 //
 // The next revision of a type is the next folder and the next number; the one
@@ -34,6 +34,7 @@ type clusterType struct {
 	revision int // the newest, which new clusters get
 
 	serverType, distro, coe string
+	folder                  string // of package templates
 
 	// fields are the effective fields that it carries out, besides those that
 	// every type does (see required). What it has no use for is an objection,
@@ -41,13 +42,27 @@ type clusterType struct {
 	fields []string
 	idle   func(s *schema.Spec) []diff.Objection
 
-	// userData are the values for user-data.yaml; read gives the other files of
-	// the revision's folder.
-	userData func(s *schema.Spec, read func(file string) (string, error)) (any, error)
+	// atBoot are those among fields that a node is given when it boots and that
+	// no step changes on nodes which run, though package diff takes them for
+	// changed in place.
+	atBoot []string
+
+	// kubernetes says that its clusters have masters, which need the cluster's
+	// keys, and workers, which join with a certificate (keys.go).
+	kubernetes bool
+
+	// userData is what a group's nodes boot from; in it are names in double
+	// underscores, for which node.yaml puts in what is a node's own.
+	userData func(x revision, s *schema.Spec, g schema.Group) (string, error)
+	// escapes are put in for characters of what a node is given, after it was
+	// filled in; none: user data takes it as it is.
+	escapes map[string]string
 }
 
 // clusterTypes in plain sight.
-func clusterTypes() []clusterType { return []clusterType{dockerUbuntu()} }
+func clusterTypes() []clusterType {
+	return []clusterType{dockerUbuntu(), kubernetesDebian(), kubernetesFedoraCoreOS()}
+}
 
 // required are the fields that every type carries out.
 func required() []string {
@@ -79,10 +94,13 @@ func typeFor(s *schema.Spec, distro string) (clusterType, error) {
 
 // unsupported are the fields of a spec that the type has no use for. Labels that
 // it does not read by the catalogue are not among them: they change nothing, and
-// have a warning.
+// have a warning. Nor is what is switched off.
 func (t clusterType) unsupported(s *schema.Spec) []string {
 	var bad []string
 	for _, f := range setFields(s) {
+		if key, is := strings.CutPrefix(f, "labels/"); is && strings.EqualFold(s.Labels[key], "false") {
+			continue
+		}
 		if !slices.Contains(required(), f) && !slices.Contains(t.fields, f) && t.reads(f) {
 			bad = append(bad, f)
 		}
@@ -156,23 +174,36 @@ func addGroupFields(set map[string]bool, g schema.Group) {
 
 // rootValues are what root.yaml is rendered with.
 type rootValues struct {
-	Key       schema.Key
-	StackName string
-	Spec      schema.Spec
-	Nodes     []node
-	Routed    bool // the cluster has a router of its own, which floating IPs need first
+	Key        schema.Key
+	StackName  string
+	Spec       schema.Spec
+	Nodes      []node
+	Routed     bool           // the cluster has a router of its own, which floating IPs need first
+	Kubernetes kubernetesRoot // of no meaning to other types
+}
+
+// Masters are the nodes that run the control plane.
+func (v rootValues) Masters() []node {
+	return slices.DeleteFunc(slices.Clone(v.Nodes), func(n node) bool { return !v.Master(n) })
+}
+
+// Master tells whether a node runs the control plane.
+func (v rootValues) Master(n node) bool {
+	g, _ := v.Spec.Group(n.Group)
+	return g.Role == roleMaster
 }
 
 // root renders the root template as plain data, the form in which Heat stores
 // and returns it.
-func (t clusterType) root(revision int, v rootValues) (map[string]any, error) {
-	text, err := t.render(revision, "root.yaml", v)
+func (t clusterType) root(number int, v rootValues) (map[string]any, error) {
+	x := t.at(number)
+	text, err := x.render("root.yaml", v)
 	if err != nil {
 		return nil, err
 	}
 	var root map[string]any
 	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
-		return nil, fmt.Errorf("root template of %s/%d: %w", t.name, revision, err)
+		return nil, fmt.Errorf("%s: %w", x.path("root.yaml"), err)
 	}
 	return root, nil
 }
@@ -186,45 +217,56 @@ type nodeValues struct {
 	VolumeSize       int
 	Subnet           bool
 	UserData         string
+	Escapes          map[string]string
+	Master           bool
+	Kubernetes       kubernetesNode // of no meaning to other types
 }
 
 // node renders the template of a group's nodes. The text names the wait handle
 // by boot, so another boot is another text.
-func (t clusterType) node(revision int, s *schema.Spec, g schema.Group, boot string) (string, error) {
-	userData, err := t.bootFrom(revision, s)
+func (t clusterType) node(number int, s *schema.Spec, g schema.Group, boot string) (string, error) {
+	x := t.at(number)
+	userData, err := t.userData(x, s, g)
 	if err != nil {
 		return "", err
 	}
-	return t.render(revision, "node.yaml", nodeValues{
+	return x.render("node.yaml", nodeValues{
 		Boot: boot, Image: s.ImageOf(g), Flavor: g.Flavor, Keypair: s.Keypair,
 		AvailabilityZone: s.LabelsOf(g)["availability_zone"], VolumeSize: g.DockerVolumeSize,
 		Subnet: s.FixedNetwork == "" || s.FixedSubnet != "", UserData: userData,
+		Escapes: t.escapes, Master: g.Role == roleMaster, Kubernetes: kubernetesNodeOf(s, g, boot),
 	})
 }
 
-// bootFrom renders the user data of a cluster's nodes.
-func (t clusterType) bootFrom(revision int, s *schema.Spec) (string, error) {
-	values, err := t.userData(s, func(file string) (string, error) { return t.read(revision, file) })
-	if err != nil {
-		return "", err
+// given are the properties of a node that hold for the life of one boot: what
+// its user data has of the group, so that it does not change with the group.
+func (t clusterType) given(g schema.Group) map[string]string {
+	if !t.kubernetes {
+		return nil
 	}
-	return t.render(revision, "user-data.yaml", values)
+	return givenTo(g)
 }
 
-func (t clusterType) path(revision int, file string) string {
-	return fmt.Sprintf("%s/%d/%s", t.name, revision, file)
+// revision is one revision's folder of package templates.
+type revision struct {
+	folder string
+	number int
 }
 
-func (t clusterType) read(revision int, file string) (string, error) {
-	text, err := templates.FS.ReadFile(t.path(revision, file))
+func (t clusterType) at(number int) revision { return revision{t.folder, number} }
+
+func (x revision) path(file string) string { return fmt.Sprintf("%s/%d/%s", x.folder, x.number, file) }
+
+func (x revision) read(file string) (string, error) {
+	text, err := templates.FS.ReadFile(x.path(file))
 	if err != nil {
-		return "", fmt.Errorf("cluster type %s has no revision %d in this release", t.name, revision)
+		return "", fmt.Errorf("this release has no templates of %s in revision %d", x.folder, x.number)
 	}
 	return string(text), nil
 }
 
-func (t clusterType) render(revision int, file string, values any) (string, error) {
-	text, err := t.read(revision, file)
+func (x revision) render(file string, values any) (string, error) {
+	text, err := x.read(file)
 	if err != nil {
 		return "", err
 	}
@@ -232,11 +274,11 @@ func (t clusterType) render(revision int, file string, values any) (string, erro
 		"json": inYAML, "quote": inYAML, "shell": shellQuote, "indent": indent,
 	}).Parse(text)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", t.path(revision, file), err)
+		return "", fmt.Errorf("%s: %w", x.path(file), err)
 	}
 	var b bytes.Buffer
 	if err := parsed.Execute(&b, values); err != nil {
-		return "", fmt.Errorf("%s: %w", t.path(revision, file), err)
+		return "", fmt.Errorf("%s: %w", x.path(file), err)
 	}
 	return b.String(), nil
 }

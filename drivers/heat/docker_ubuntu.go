@@ -8,7 +8,7 @@ import (
 // dockerUbuntu is plain Docker hosts: no masters, nothing between the nodes.
 func dockerUbuntu() clusterType {
 	return clusterType{
-		name: "docker_ubuntu", revision: 1,
+		name: "docker_ubuntu", folder: "docker_ubuntu", revision: 1,
 		serverType: "vm", distro: "ubuntu", coe: "docker",
 		fields: []string{
 			"keypair", "sshPublicKeys", "externalNetwork", "fixedNetwork", "fixedSubnet", "dnsNameservers",
@@ -44,10 +44,10 @@ type dockerUserDataValues struct {
 	Boot                           string         // boot.sh
 }
 
-func dockerUserData(s *schema.Spec, read func(string) (string, error)) (any, error) {
-	script, err := read("boot.sh")
+func dockerUserData(x revision, s *schema.Spec, _ schema.Group) (string, error) {
+	script, err := x.read("boot.sh")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	daemon := map[string]any{}
 	if s.InsecureRegistry != "" {
@@ -56,9 +56,9 @@ func dockerUserData(s *schema.Spec, read func(string) (string, error)) (any, err
 	if s.DockerStorageDriver != "" {
 		daemon["storage-driver"] = s.DockerStorageDriver
 	}
-	return dockerUserDataValues{
+	return x.render("user-data.yaml", dockerUserDataValues{
 		SSHPublicKeys: s.SSHPublicKeys,
 		HTTPProxy:     s.HTTPProxy, HTTPSProxy: s.HTTPSProxy, NoProxy: s.NoProxy,
 		Daemon: daemon, Boot: script,
-	}, nil
+	})
 }

@@ -43,17 +43,26 @@ func Texts(typ, owner string, c *schema.Cluster) (body []byte, texts map[string]
 	}
 	b.Name, b.TimeoutMinutes = stackName(owner, c.Key), 30
 	texts = map[string]string{}
-	if texts["root.yaml"], err = t.render(t.revision, "root.yaml", l.values()); err != nil {
+	if texts["root.yaml"], err = t.at(t.revision).render("root.yaml", l.values()); err != nil {
 		return nil, nil, err
 	}
-	if texts["user-data.yaml"], err = t.bootFrom(t.revision, &c.Spec); err != nil {
-		return nil, nil, err
+	for _, g := range c.Spec.Groups {
+		name := "user-data.yaml"
+		if t.kubernetes {
+			name = "user data of " + g.Name
+		}
+		if texts[name], err = t.userData(t.at(t.revision), &c.Spec, g); err != nil {
+			return nil, nil, err
+		}
 	}
 	for _, n := range l.nodes {
 		texts["node.yaml of "+n.Group] = l.files[n.File]
 	}
 	return []byte(mustJSON(b)), texts, nil
 }
+
+// Archive is what the nodes of Kubernetes boot from, as bytes.
+func Archive() (string, error) { return archive(revision{"kubernetes", 1}) }
 
 // Supported says whether a cluster type carries out, or every type does, an
 // effective field.

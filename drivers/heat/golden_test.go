@@ -1,9 +1,17 @@
 package heat_test
 
 import (
+	"archive/tar"
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,7 +20,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
@@ -24,29 +32,31 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of a revision that is not released yet")
 
-// goldenType is the type that testdata/golden is of, and its revision there.
+// goldenType is the type of the golden cases that do not name theirs.
 const goldenType = "docker_ubuntu"
 
 // A golden case is a sentence and
 //
-//	cluster.yaml    the name and the effective spec
+//	cluster.yaml    the cluster type, the name and the effective spec
 //	root.yaml ...   what the templates make of it; go test ./drivers/heat -update writes it
 //
 // Everything in full is in plain.txtar alone: elsewhere the user data in node
-// files and the script in user data are left out.
+// files and the script in user data are left out. Of Kubernetes the scripts are
+// nowhere but as a list of their sums.
 //
 // The files pin the released revisions of each cluster type: where one changes,
 // every node of every cluster of that revision would boot anew at its next step.
 // So what is released is never written with -update; it gets a next revision.
 type golden struct {
 	name string
+	typ  string
 	ar   *txtar.Archive
 	c    *schema.Cluster
 }
 
 func goldens(t testing.TB) []golden {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/golden/*.txtar")
+	paths, err := filepath.Glob("testdata/golden/*/*.txtar")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no golden files", err)
 	}
@@ -57,6 +67,7 @@ func goldens(t testing.TB) []golden {
 			t.Fatal(err)
 		}
 		var cluster struct {
+			Type string             `json:"type"`
 			Name schema.ClusterName `json:"name"`
 			Long int                `json:"long"` // makes the name that long
 			Spec schema.Spec        `json:"spec"`
@@ -68,7 +79,7 @@ func goldens(t testing.TB) []golden {
 			t.Fatalf("%s: %v", path, err)
 		}
 		cluster.Name += schema.ClusterName(strings.Repeat("n", max(cluster.Long-len(cluster.Name), 0)))
-		all = append(all, golden{path, ar, &schema.Cluster{
+		all = append(all, golden{path, cmp.Or(cluster.Type, goldenType), ar, &schema.Cluster{
 			Key: schema.Key{Cloud: cloud, Name: cluster.Name}, Spec: cluster.Spec,
 			Policy: schema.Policy{CreateTimeout: 30, DeletionProtection: true},
 		}})
@@ -79,7 +90,7 @@ func goldens(t testing.TB) []golden {
 // texts of the case; the owner is fixed because names hold it.
 func (g golden) texts(t testing.TB) (body []byte, texts map[string]string) {
 	t.Helper()
-	body, texts, err := heat.Texts(goldenType, "golden", g.c)
+	body, texts, err := heat.Texts(g.typ, "golden", g.c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,11 +106,16 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	scripts, sums := bootScripts(t)
 	for _, g := range goldens(t) {
-		t.Run(strings.TrimSuffix(filepath.Base(g.name), ".txtar"), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(g.name, "testdata/golden/"), ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			_, texts := g.texts(t)
-			if !g.full() {
+			switch {
+			case g.typ != goldenType:
+				shortenKubernetes(t, texts, scripts)
+				texts["boot scripts"] = sums
+			case !g.full():
 				shorten(t, texts, string(script))
 			}
 			want := map[string]string{}
@@ -113,7 +129,7 @@ func TestGolden(t *testing.T) {
 				g.write(t, texts)
 				return
 			}
-			if d := cmp.Diff(want, texts); d != "" {
+			if d := gocmp.Diff(want, texts); d != "" {
 				t.Errorf("a released revision is never edited (-want +got):\n%s", d)
 			}
 		})
@@ -128,6 +144,55 @@ func (g golden) write(t *testing.T, texts map[string]string) {
 	}
 	if err := os.WriteFile(g.name, txtar.Format(g.ar), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// bootScripts are those of Kubernetes as an archive, and their sums.
+func bootScripts(t *testing.T) (packed, sums string) {
+	t.Helper()
+	packed, err := heat.Archive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(strings.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return packed, sums
+		}
+		var text bytes.Buffer
+		if err == nil {
+			_, err = text.ReadFrom(r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums += fmt.Sprintf("%x  %s\n", sha256.Sum256(text.Bytes()), h.Name)
+	}
+}
+
+func shortenKubernetes(t *testing.T, texts map[string]string, scripts string) {
+	t.Helper()
+	packed := base64.StdEncoding.EncodeToString([]byte(scripts))
+	for name := range texts {
+		if group, is := strings.CutPrefix(name, "node.yaml of "); is {
+			whole := indented(texts["user data of "+group], 12)
+			if !strings.Contains(texts[name], whole) {
+				t.Fatalf("%s does not hold its user data", name)
+			}
+			texts[name] = strings.Replace(texts[name], whole, strings.Repeat(" ", 12)+"[user data]", 1)
+		}
+	}
+	for name := range texts {
+		if strings.HasPrefix(name, "user data of ") {
+			if !strings.Contains(texts[name], packed) {
+				t.Fatalf("%s does not hold the boot scripts", name)
+			}
+			texts[name] = strings.Replace(texts[name], packed, "[boot.tar.gz]", 1)
+		}
 	}
 }
 
@@ -175,7 +240,7 @@ type cloudConfig struct {
 // was written.
 func TestUserDataKeepsEveryText(t *testing.T) {
 	t.Parallel()
-	all := goldens(t)
+	all := slices.DeleteFunc(goldens(t), func(g golden) bool { return g.typ != goldenType })
 	for _, g := range all {
 		keeps(t, g.c)
 	}
@@ -214,11 +279,11 @@ func keeps(t failer, c *schema.Cluster) {
 	if err := yaml.UnmarshalStrict([]byte(texts["user-data.yaml"]), &config); err != nil {
 		t.Fatalf("%v\n%s", err, texts["user-data.yaml"])
 	}
-	if d := cmp.Diff(c.Spec.SSHPublicKeys, config.Keys); d != "" {
+	if d := gocmp.Diff(c.Spec.SSHPublicKeys, config.Keys); d != "" {
 		t.Fatal(d)
 	}
 	want := []string{c.Spec.HTTPProxy, c.Spec.HTTPSProxy, c.Spec.NoProxy}
-	if d := cmp.Diff(want, sourced(t, config.Files[0].Content)); d != "" {
+	if d := gocmp.Diff(want, sourced(t, config.Files[0].Content)); d != "" {
 		t.Fatal(d)
 	}
 	for _, text := range sent.Files {
@@ -236,7 +301,7 @@ func keeps(t failer, c *schema.Cluster) {
 		}
 		userData, _ := server["user_data"].(map[string]any)
 		replace, _ := userData["str_replace"].(map[string]any)
-		if d := cmp.Diff(strings.TrimRight(texts["user-data.yaml"], "\n")+"\n", replace["template"]); d != "" {
+		if d := gocmp.Diff(strings.TrimRight(texts["user-data.yaml"], "\n")+"\n", replace["template"]); d != "" {
 			t.Fatal(d)
 		}
 	}
@@ -281,7 +346,7 @@ func TestLabGolden(t *testing.T) {
 			if err := yaml.Unmarshal([]byte(texts[name]), &ours); err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(theirs, ours); d != "" {
+			if d := gocmp.Diff(theirs, ours); d != "" {
 				t.Errorf("%s: %s reads differently (-PyYAML +here):\n%s", g.name, name, d)
 			}
 		}

@@ -30,7 +30,30 @@ type node struct {
 	Number   int
 	Revision string // diff.NodeRevision of the spec it boots
 	File     string
+
+	// Given are properties that hold for the life of one boot. They are in the
+	// user data, so another value would replace the server.
+	Given map[string]string
 }
+
+// property of a node's stack, as the root gives it.
+type property struct{ Name, Value string }
+
+// BootProperties are those of Given, by name.
+func (n node) BootProperties() []property {
+	var all []property
+	for _, name := range slices.Sorted(maps.Keys(n.Given)) {
+		all = append(all, property{name, n.Given[name]})
+	}
+	return all
+}
+
+// The names in node.Given.
+const (
+	givenSecrets = "secrets"
+	givenLabels  = "node_labels"
+	givenTaints  = "node_taints"
+)
 
 // typ is the layout's cluster type.
 func (l layout) typ() (clusterType, error) { return typeNamed(l.about.Type) }
@@ -48,7 +71,8 @@ func (l layout) root() (map[string]any, error) {
 func (l layout) values() rootValues {
 	return rootValues{
 		Key: l.about.key(), StackName: stackName(l.owner, l.about.key()), Spec: l.spec, Nodes: l.nodes,
-		Routed: l.spec.FixedNetwork == "" && l.spec.ExternalNetwork != "",
+		Routed:     l.spec.FixedNetwork == "" && l.spec.ExternalNetwork != "",
+		Kubernetes: kubernetesRootOf(&l.spec),
 	}
 }
 
@@ -191,11 +215,12 @@ func bootOf(text string) string {
 
 // reboot is a node file's text with another boot.
 func reboot(text, boot string) string {
-	names := regexp.MustCompile(`\b(boot|ready)_` + bootOf(text) + `\b`)
+	names := regexp.MustCompile(`\b(boot|ready|root)_` + bootOf(text) + `\b`)
 	return names.ReplaceAllString(text, "${1}_"+boot)
 }
 
-// assign gives a node the file of its group's revision. That is a sibling's
+// assign gives a node the file of its group's revision and what else holds for
+// that boot, but secrets, which only the driver has. The file is a sibling's
 // file, so that neither a resize nor the next batch brings in what a newer
 // release would render; else a sibling's or its own text with a fresh boot;
 // else a newly rendered one.
@@ -205,6 +230,11 @@ func reboot(text, boot string) string {
 // have the handles of all its earlier boots, which siblings may stand on, so a
 // recover shares no file but one of its own making.
 func (l *layout) assign(n *node, g schema.Group, step diff.Step, texts map[string]string) error {
+	t, err := l.typ()
+	if err != nil {
+		return err
+	}
+	n.Given = t.given(g)
 	revision, was := diff.NodeRevision(&l.spec, g), bootOf(texts[n.File])
 	boot := schema.Digest([]string{step.Operation, g.Name, revision})[:8]
 	text := ""
@@ -224,10 +254,6 @@ func (l *layout) assign(n *node, g schema.Group, step diff.Step, texts map[strin
 	if text != "" {
 		text = reboot(text, boot)
 	} else {
-		t, err := l.typ()
-		if err != nil {
-			return err
-		}
 		if text, err = t.node(l.about.Revision, &l.spec, g, boot); err != nil {
 			return err
 		}
@@ -251,7 +277,16 @@ func nodesOf(root map[string]any) []node {
 		group, _ := p["group"].(string)
 		revision, _ := p["revision"].(string)
 		number, _ := p["number"].(float64)
-		nodes = append(nodes, node{Name: name, Group: group, Number: int(number), Revision: revision, File: file})
+		n := node{Name: name, Group: group, Number: int(number), Revision: revision, File: file}
+		for _, key := range []string{givenSecrets, givenLabels, givenTaints} {
+			if value, given := p[key].(string); given {
+				if n.Given == nil {
+					n.Given = map[string]string{}
+				}
+				n.Given[key] = value
+			}
+		}
+		nodes = append(nodes, n)
 	}
 	return nodes
 }

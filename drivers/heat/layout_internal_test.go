@@ -154,7 +154,7 @@ func (h *history) check(t *rapid.T, step diff.Step, before, after layout) {
 		booted := slices.Contains(step.Nodes, n.Name)
 		boot := bootOf(after.files[n.File])
 		switch {
-		case stays && !booted && was != n:
+		case stays && !booted && !gocmp.Equal(was, n):
 			t.Fatalf("%s of %v touched %s: %+v is now %+v", step.Op, step.Nodes, n.Name, was, n)
 		case stays && booted && boot == bootOf(before.files[was.File]):
 			t.Fatalf("%s boots %s anew with the boot that it had", step.Op, n.Name)
@@ -186,7 +186,7 @@ func (h *history) check(t *rapid.T, step diff.Step, before, after layout) {
 // borrows fails unless a new node has the file of a sibling that boots alike.
 func (h *history) borrows(t *rapid.T, before, after layout, n node) {
 	for _, s := range before.nodes {
-		if s.Group == n.Group && s.Revision == n.Revision && slices.Contains(after.nodes, s) {
+		if s.Group == n.Group && s.Revision == n.Revision && slices.ContainsFunc(after.nodes, func(a node) bool { return gocmp.Equal(a, s) }) {
 			if !slices.ContainsFunc(before.nodes, func(s node) bool { return s.Group == n.Group && s.File == n.File }) {
 				t.Fatalf("%s has a file of its own beside %+v, which boots alike", n.Name, s)
 			}

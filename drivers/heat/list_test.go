@@ -149,20 +149,27 @@ func TestPurgedStackIsGone(t *testing.T) {
 	}
 }
 
-// Until a server is there, its attributes are names and nothing.
-func TestInProgressHasNoAddresses(t *testing.T) {
+// Until a server is there, its attributes are its name in our template, which is
+// shown to nobody; what is there already is shown as it stays.
+func TestInProgressShowsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	s := newSimulated(t)
 	d := open(t, s, nil)
 	create(t, d, declare(t, "a", nodes(3)))
+	shown := map[string]string{}
 	for range 20 {
 		have := observe(t, d)
 		if have[0].Status == diff.CreateComplete {
 			break
 		}
 		for _, n := range have[0].Nodes {
-			if n.Server != "" || n.Address != "" || n.State == diff.NodeFailed {
+			if n.State == diff.NodeFailed {
 				t.Errorf("during %s a node is %+v", have[0].Status, n)
+			}
+			for kind, is := range map[string]string{"server": n.Server, "address": n.Address} {
+				if is != "" {
+					shown[n.Name+" "+kind] = is
+				}
 			}
 		}
 		s.clock.Advance(time.Second)
@@ -170,6 +177,11 @@ func TestInProgressHasNoAddresses(t *testing.T) {
 	for _, n := range observe(t, d)[0].Nodes {
 		if n.Server == "" || n.Address == "" {
 			t.Errorf("at the end a node is %+v", n)
+		}
+		for kind, is := range map[string]string{"server": n.Server, "address": n.Address} {
+			if was, early := shown[n.Name+" "+kind]; early && was != is {
+				t.Errorf("%s of %s is %s, and was shown as %s", kind, n.Name, is, was)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package heat
 import (
 	"context"
 	"encoding/json"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type neutronThing struct {
 	External  bool   `json:"router:external"` // of a network
 	NetworkID string `json:"network_id"`      // of a subnet
 	IPVersion int    `json:"ip_version"`      // of a subnet
+	CIDR      string `json:"cidr"`            // of a subnet
 }
 
 func (c *catalogue) externalNetwork(ctx context.Context, name string) (neutronThing, error) {
@@ -103,7 +105,32 @@ func (c *catalogue) unfit(ctx context.Context, s *schema.Spec) ([]diff.Objection
 	case !v4(sub):
 		return against("fixedSubnet", "subnet %q is IPv%d, and nodes need an IPv4 address", s.FixedSubnet, sub.IPVersion)
 	}
-	return nil, nil
+	return besides(s, sub), nil
+}
+
+// besides says which ranges of the cluster do not go with a subnet that was
+// there before.
+func besides(s *schema.Spec, sub neutronThing) []diff.Objection {
+	nodes, err := netip.ParsePrefix(sub.CIDR)
+	if err != nil || s.COE != "kubernetes" {
+		return nil
+	}
+	var found []diff.Objection
+	for _, label := range []string{"flannel_network_cidr", "calico_ipv4pool", "service_cluster_ip_range"} {
+		if p, err := netip.ParsePrefix(s.Labels[label]); err == nil && p.Overlaps(nodes) {
+			found = append(found, object(schema.CodeOverlap, "labels/"+label, "%s overlaps subnet %q (%s), in which the nodes are", p, s.FixedSubnet, nodes))
+		}
+	}
+	allowed := labelled(s.Labels).list("master_lb_allowed_cidrs")
+	within := func(cidr string) bool {
+		p, err := netip.ParsePrefix(cidr)
+		return err == nil && p.Bits() <= nodes.Bits() && p.Contains(nodes.Addr())
+	}
+	if s.MasterLBEnabled && len(allowed) > 0 && !slices.ContainsFunc(allowed, within) {
+		found = append(found, object(schema.CodeNetwork, "labels/master_lb_allowed_cidrs",
+			"nodes talk to the API through the load balancer, which would not let them in: add their subnet, %s", nodes))
+	}
+	return found
 }
 
 func v4(n neutronThing) bool { return n.IPVersion == 4 }

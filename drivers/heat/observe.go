@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -202,9 +205,7 @@ func (d *Driver) describe(ctx context.Context, s shown, o *diff.Observed) error 
 	for _, n := range l.nodes {
 		o.Nodes = append(o.Nodes, diff.Node{Name: n.Name, Group: n.Group, Number: n.Number, Revision: n.Revision, State: diff.NodeReady})
 	}
-	if !s.inProgress() { // until a resource is there its attributes are its name or nothing
-		addresses(s, o.Nodes)
-	}
+	outputs(s, o)
 	if !strings.HasPrefix(s.Status, "DELETE_") { // the template of a stack that goes shows no resources
 		o.Drift = drift(s, l, root, o.Owner)
 	}
@@ -233,25 +234,58 @@ func (d *Driver) layoutOf(s shown, root map[string]any) (l layout, why string) {
 	return l, ""
 }
 
-// serverID is what Nova gives. A server that was never made has the name that it
-// has in our template instead.
-var serverID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
-// addresses takes the nodes' servers and addresses from the stack's output.
-func addresses(s shown, nodes []diff.Node) {
+// outputs takes the API's address, and the nodes' servers, addresses and what
+// they reported, from the stack's outputs. Until a resource is there its
+// attributes are its name in our template, or nothing.
+func outputs(s shown, o *diff.Observed) {
 	for _, out := range s.Outputs {
-		byName, _ := out.Value.(map[string]any)
-		if out.Key != "nodes" || byName == nil {
-			continue
-		}
-		for i := range nodes {
-			m, _ := byName[nodes[i].Name].(map[string]any)
-			if id, _ := m["server"].(string); serverID.MatchString(id) {
-				nodes[i].Server = id
+		switch byName, _ := out.Value.(map[string]any); out.Key {
+		case "api_address":
+			text, _ := out.Value.(string)
+			if u, err := url.Parse(text); err == nil {
+				if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+					o.APIAddress = text
+				}
 			}
-			nodes[i].Address, _ = m["address"].(string)
+		case "nodes":
+			for i := range o.Nodes {
+				described(asMap(byName[o.Nodes[i].Name]), &o.Nodes[i])
+			}
 		}
 	}
+}
+
+// serverID is what Nova gives.
+var serverID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+func described(m map[string]any, n *diff.Node) {
+	if id, _ := m["server"].(string); serverID.MatchString(id) {
+		n.Server = id
+	}
+	text, _ := m["address"].(string)
+	if _, err := netip.ParseAddr(text); err == nil {
+		n.Address = text
+	}
+	text, _ = m["report"].(string)
+	n.Versions = reported(text)
+}
+
+// versions is the form in which a node reports them (boot.sh).
+var versions = regexp.MustCompile(`^[a-z]+=\S+( [a-z]+=\S+)*$`)
+
+// reported are the versions in the data of a wait condition: JSON, by the ids of
+// the signals that came.
+func reported(data string) string {
+	var byID map[string]string
+	if json.Unmarshal([]byte(data), &byID) != nil {
+		return ""
+	}
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		if text := byID[id]; len(text) <= 200 && versions.MatchString(text) {
+			return text
+		}
+	}
+	return ""
 }
 
 // drift is what Git did not ask for: tags that somebody dropped or changed,

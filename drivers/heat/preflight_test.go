@@ -79,7 +79,7 @@ func TestCheckAgainstTheCatalogue(t *testing.T) {
 		want   []string
 	}{
 		"image that is not there":    {func(s *schema.Spec) { s.Image = "no-such" }, []string{"JB2001 image: there is no image"}},
-		"image without distro":       {func(s *schema.Spec) { s.Image = "no-distro" }, []string{`JB2003 image: image "no-distro" has no property os_distro, by which the cluster type is chosen: whoever owns it sets that with ` + "`openstack image set --property os_distro=<ubuntu> "}},
+		"image without distro":       {func(s *schema.Spec) { s.Image = "no-distro" }, []string{`JB2003 image: image "no-distro" has no property os_distro, by which the cluster type is chosen: whoever owns it sets that with ` + "`openstack image set --property os_distro=<debian|fedora-coreos|ubuntu> "}},
 		"image that is not active":   {func(s *schema.Spec) { s.Image = "queued" }, []string{`JB2001 image: image "queued" is queued, and nothing boots`}},
 		"image of another type":      {func(s *schema.Spec) { s.Image = "debian-latest" }, []string{"JB2003 coe: no cluster type"}},
 		"group boots something else": {func(s *schema.Spec) { s.Groups[0].Image = "debian-latest" }, []string{"JB2004 " + worker + "image: "}},

@@ -30,7 +30,7 @@ func TestSim(t *testing.T) {
 
 func newSimulated(t testing.TB) *simulated {
 	t.Helper()
-	return newSimulatedWith(t, sim.Options{})
+	return newSimulatedWith(t, sim.Options{RuledServices: []string{"key-manager"}})
 }
 
 func newSimulatedWith(t testing.TB, o sim.Options) *simulated {
