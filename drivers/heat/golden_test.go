@@ -377,17 +377,25 @@ func validates(t *testing.T, on stage) {
 			if !strings.HasPrefix(name, "node.yaml") {
 				continue
 			}
-			if err := raw.Post(t.Context(), "orchestration", "/validate", map[string]any{"template": text, "parameters": nodeParameters()}, nil); err != nil {
+			if err := raw.Post(t.Context(), "orchestration", "/validate", map[string]any{"template": text, "parameters": nodeParameters(t, text)}, nil); err != nil {
 				t.Errorf("%s: %s: %v", g.name, name, err)
 			}
 		}
 	}
 }
 
-func nodeParameters() map[string]string {
-	p := map[string]string{"number": "0"}
-	for _, name := range []string{"name", "group", "revision", "network", "security_group"} {
-		p[name] = fmt.Sprintf("a-%s", name)
+// nodeParameters are values for what a node file asks its root for.
+func nodeParameters(t *testing.T, file string) map[string]string {
+	t.Helper()
+	var template struct{ Parameters map[string]struct{ Type string } }
+	if err := yaml.Unmarshal([]byte(file), &template); err != nil {
+		t.Fatal(err)
+	}
+	p := map[string]string{}
+	for name, is := range template.Parameters {
+		if p[name] = "a-" + name; is.Type == "number" {
+			p[name] = "0"
+		}
 	}
 	return p
 }

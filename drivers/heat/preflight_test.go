@@ -166,7 +166,7 @@ func TestCheckOfServices(t *testing.T) {
 		"without the role":       {[]string{"member", "reader"}, "", balanced, []string{"? JB2002 masterLBEnabled: whether there is a load balancer provider for us cannot be seen (403 ", "JB2004 masterLBEnabled: "}},
 		"no Octavia":             {nil, "load-balancer", balanced, []string{"JB2009 masterLBEnabled: the cloud has no load-balancer service in region RegionOne", "JB2004 masterLBEnabled: "}},
 		"Octavia for an ingress": {nil, "load-balancer", func(s *schema.Spec) { s.COE, s.Labels = "kubernetes", labels("ingress_controller", "octavia") }, []string{"JB2009 labels/ingress_controller: ", "JB2003 coe: "}},
-		"no Barbican":            {nil, "key-manager", secret, []string{"? JB2002 coe: the cloud has no key-manager service", "JB2003 coe: "}},
+		"no Barbican":            {nil, "key-manager", secret, []string{"JB2009 coe: choose a key store: cloud lab-demo has no Barbican", "JB2003 coe: "}},
 		"no role for Barbican":   {[]string{"member", "reader"}, "", secret, []string{"? JB2002 coe: whether there is a secret store for us cannot be seen (403 ", "JB2003 coe: "}},
 		"Barbican":               {nil, "", secret, []string{"JB2003 coe: "}},
 	} {

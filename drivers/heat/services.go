@@ -67,19 +67,25 @@ func (c *catalogue) balancerProvider(ctx context.Context, name string) (string, 
 	return name, err
 }
 
-// secrets says whether the keys of a Kubernetes cluster can be kept in Barbican.
-// That there is none, or none for us, is worth a word and keeps nobody: keys can
-// be delivered without.
+// secrets says what keeps the keys of a Kubernetes cluster from being kept where
+// the Config says, and from getting to its masters. A store that our role does
+// not see is not known: who plans need not be who makes the cluster.
 func (c *catalogue) secrets(ctx context.Context, s *schema.Spec) ([]diff.Objection, error) {
-	if s.COE != "kubernetes" || s.TLSDisabled {
+	if s.COE != "kubernetes" {
 		return nil, nil
+	}
+	store, err := c.d.keyStore()
+	if err != nil {
+		return []diff.Objection{object(schema.CodeNoService, "coe", "%v", err)}, nil
+	}
+	if _, local := store.(safe); local {
+		return nil, nil
+	}
+	if ac := c.d.cloud.Token().ApplicationCredential; ac != nil && ac.Restricted {
+		return []diff.Objection{object(schema.CodeCredential, "coe", "masters fetch their keys with a credential of their own, and %v", errRestricted)}, nil
 	}
 	_, no, err := ask(ctx, c, kindSecrets, "", func(ctx context.Context, _ string) (struct{}, error) {
 		return struct{}{}, c.d.cloud.Get(ctx, "key-manager", "/secrets", url.Values{"limit": {"1"}}, nil)
 	})
-	found := at("coe", no)
-	for i := range found {
-		found[i].Unknown, found[i].Code = true, schema.CodeUnseen
-	}
-	return found, err
+	return at("coe", no), err
 }

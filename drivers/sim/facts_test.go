@@ -304,6 +304,11 @@ func TestFactsRefusals(t *testing.T) {
 	}
 }
 
+func TestFactsValidateKnowsParameters(t *testing.T) {
+	w := newWorld(t)
+	refused(t, w.call("POST", "/validate", m{"template": small, "parameters": m{"q": "1"}}), 400, "UnknownUserParameter", "The Parameter (q) was not defined in template.")
+}
+
 // ofNode tells whether an event is the word of a node and not the work of
 // Heat. Heat writes it down after what the node said took effect: it may come
 // later than the end of the create that waited for it.

@@ -72,6 +72,11 @@ func validateTemplate(q *query) reply {
 			return badRequest("%s", herr.msg).reply()
 		}
 	}
+	for _, name := range sortedKeys(b.params) {
+		if t.params[name] == nil {
+			return (&heatErr{400, "UnknownUserParameter", "The Parameter (" + name + ") was not defined in template."}).reply()
+		}
+	}
 	params := obj{}
 	for name, p := range t.params {
 		params[name] = p.view()
