@@ -26,12 +26,12 @@ import (
 const (
 	etcdVolume = "1d8a1f2e-9a3b-4c5d-8e7f-001122334455"
 	appSecret  = "ap/p.Cr3d*hunter2"
-	bootToken  = "abcdef.0123456789abcdef"
+	bootKey    = "-----BEGIN EC PRIVATE KEY-----\nhunter2 is what the bootstrap key is\n-----END EC PRIVATE KEY-----\n"
 )
 
 // What the stubs do beside noting their calls.
 var kubernetesStubs = map[string]string{
-	"modprobe": "", "sysctl": "", "swapoff": "", "hostnamectl": "", "sleep": "/bin/sleep 0.05", "fsck.ext4": "",
+	"modprobe": "", "sysctl": "", "swapoff": "", "hostnamectl": "", "resize2fs": "", "sleep": "/bin/sleep 0.05", "fsck.ext4": "",
 	"mount": `touch "$1/.mounted"`, "mountpoint": `[ -e "$2/.mounted" ]`,
 	"mkfs.ext4": `echo "$3" >"$4.fs"`,
 	"blkid":     `for d; do :; done; [ -e "$d.fs" ] || exit 2; case $* in *LABEL*) cat "$d.fs" ;; esac`,
@@ -78,9 +78,9 @@ esac`,
 func noted(name, does string) string {
 	return fmt.Sprintf(`echo %[1]q "$@" >>"$ROOT/calls"
 [ ! -e "$ROOT/broken" ] || case "%[1]s $*" in
-  $(cat "$ROOT/broken")) printf '%%s\n' out-of-order 'password=hunter2' "$([ ! -e "$ROOT/etc/jeroboam/keys.env" ] || echo %[3]q)" %[4]q '-----BEGIN EC PRIVATE KEY-----' 'hunter2' '-----END EC PRIVATE KEY-----'; exit 7 ;;
+  $(cat "$ROOT/broken")) printf '%%s\n' out-of-order 'password=hunter2' "$([ ! -e "$ROOT/appcred" ] || echo %[3]q)" 'join with abcdef.123456789hunter2 now' %[4]q '-----BEGIN EC PRIVATE KEY-----' 'hunter2' '-----END EC PRIVATE KEY-----'; exit 7 ;;
 esac
-%[2]s`, name, does, "the "+appSecret+" leaked", "join "+bootToken+" now")
+%[2]s`, name, does, "the "+appSecret+" leaked", "user: "+encoded(bootKey)[:80]+" cut")
 }
 
 // newNode is a machine that is about to become a node of a cluster with three
@@ -88,7 +88,7 @@ esac
 func newNode(t testing.TB, role string) *machine {
 	t.Helper()
 	m := newMachine(t)
-	m.tools("awk", "base64", "cmp", "cut", "dirname", "flock", "head", "mv", "rm", "sha256sum", "sort", "tar", "tee", "tr", "uname")
+	m.tools("awk", "base64", "cmp", "cut", "dirname", "flock", "gzip", "head", "mv", "rm", "sha256sum", "sort", "tar", "tee", "tr", "uname")
 	for _, dir := range []string{"etc/jeroboam/boot", "etc/kubernetes", "run", "mirror/bin", "mirror/cni", "mirror/images", "usr/local/bin", "opt"} {
 		if err := os.MkdirAll(filepath.Join(m.root, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -120,11 +120,30 @@ func newNode(t testing.TB, role string) *machine {
 	}
 	if role == "master" {
 		m.env["ETCD_MEMBERS"], m.env["ETCD_MEMBER"], m.env["ETCD_VOLUME"] = "m0=10.0.0.11 m1=10.0.0.12 m2=10.0.0.13", "m0", etcdVolume
-		m.write("etc/jeroboam/keys.env", "KEYSTONE_URL=http://keystone/v3 APPCRED_ID=id APPCRED_SECRET='"+appSecret+"' BARBICAN_URL=http://barbican\n"+
-			"KEYS='ca.crt=1 ca.key=2 etcd/ca.crt=3 etcd/ca.key=4 front-proxy-ca.crt=5 front-proxy-ca.key=6 sa.pub=7 sa.key=http://barbican/v1/secrets/8'\n")
+		m.secrets("KEYSTONE_URL", "http://keystone/v3", "APPCRED_ID", "id", "APPCRED_SECRET", appSecret, "BARBICAN_URL", "http://barbican",
+			"KEYS", "ca.crt=1 ca.key=2 etcd/ca.crt=3 etcd/ca.key=4 front-proxy-ca.crt=5 front-proxy-ca.key=6 sa.pub=7 sa.key=http://barbican/v1/secrets/8")
+		m.write("appcred", "")
+	} else {
+		m.secrets("CA_CERT", encoded("-----BEGIN CERTIFICATE-----\nca\n"), "BOOTSTRAP_CERT", encoded("-----BEGIN CERTIFICATE-----\nboot\n"), "BOOTSTRAP_KEY", encoded(bootKey))
 	}
-	m.write("etc/jeroboam/bootstrap.env", "BOOTSTRAP_TOKEN="+bootToken+"\nCA_CERT="+base64.StdEncoding.EncodeToString([]byte("-----BEGIN CERTIFICATE-----\n"))+"\n")
 	return m
+}
+
+// secrets writes what this boot may know: names and values.
+func (m *machine) secrets(assignments ...string) {
+	m.Helper()
+	var words []string
+	for pair := range slices.Chunk(assignments, 2) {
+		words = append(words, pair[0]+"='"+pair[1]+"'")
+	}
+	m.write("etc/jeroboam/secrets.env", strings.Join(words, " "))
+}
+
+func encoded(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+
+// told says whether a text has a secret in it, or part of one.
+func told(text string) bool {
+	return strings.Contains(text, "hunter2") || strings.Contains(text, encoded(bootKey)[:60])
 }
 
 // sums writes the mirror's SHA256SUMS.
@@ -237,12 +256,14 @@ func TestKubernetesBootsInOrder(t *testing.T) {
 				t.Errorf("steps (-want +got):\n%s", d)
 			}
 			for _, said := range []string{m.read("calls"), m.read("var/log/jeroboam-boot.log"), out} {
-				if strings.Contains(said, "hunter2") || strings.Contains(said, bootToken) {
+				if told(said) {
 					t.Errorf("a secret in a command line or the log:\n%s", said)
 				}
 			}
-			if m.read("etc/jeroboam/keys.env") != "" {
-				t.Error("the application credential is still on the disk")
+			for _, gone := range []string{"etc/jeroboam/secrets.env", "etc/kubernetes/bootstrap-kubelet.conf"} {
+				if m.read(gone) != "" {
+					t.Errorf("%s is still on the disk", gone)
+				}
 			}
 		})
 	}
@@ -343,7 +364,7 @@ func TestKubernetesFailureNamesStepFirst(t *testing.T) {
 					t.Errorf("the log is %q, want %q in it", log, want)
 				}
 				for _, said := range []string{log, out, m.read("var/log/jeroboam-boot.log")} {
-					if strings.Contains(said, "hunter2") || strings.Contains(said, bootToken) {
+					if told(said) {
 						t.Errorf("a secret was told: %s", said)
 					}
 				}

@@ -7,13 +7,7 @@
 #   /etc/jeroboam/boot/*        the files of this folder, 0644 will do; as one .tar.gz they take a sixth less room
 #   /etc/jeroboam/signal        0700: posts its standard input to the wait handle
 #   /etc/jeroboam/node.env      0600: the node, below
-#   /etc/jeroboam/bootstrap.env 0600: BOOTSTRAP_TOKEN, and CA_CERT (base64 of the PEM); on workers,
-#                               and on masters if they shall make the token known (BOOTSTRAP_TTL, 24h)
-#   /etc/jeroboam/keys.env      0600, masters with Barbican: KEYSTONE_URL (up to /v3), APPCRED_ID,
-#                               APPCRED_SECRET, BARBICAN_URL, KEYS="ca.crt=<secret id or URL> ca.key=...
-#                               etcd/ca.crt= etcd/ca.key= front-proxy-ca.crt= front-proxy-ca.key= sa.pub= sa.key="
-#                               (payloads are PEM, text/plain); removed when the node is ready. Without it
-#                               the same files lie in /etc/kubernetes/pki, keys 0600.
+#   /etc/jeroboam/secrets.env   0600: what this boot may know, below; removed when the node is ready
 #   /etc/jeroboam/openstack-ca.pem  optional: who signed Keystone's and Barbican's certificates
 #
 # and runs "bash /etc/jeroboam/boot/boot.sh" as a systemd unit, or from one, so that its output is in the
@@ -43,6 +37,19 @@
 #   EXTERNAL_CLOUD  true: a cloud controller manager will come and remove its taint
 #   DRAIN_SECONDS   optional: how long a shutdown may move pods away, 120
 #
+# secrets.env is one line of assignments, in single quotes:
+#
+#   CA_CERT BOOTSTRAP_CERT BOOTSTRAP_KEY   workers, base64 of PEM: the cluster's authorities, and a client certificate
+#                   of one (CN system:bootstrap:<node>, O system:bootstrappers:kubeadm:default-node-token) with its key.
+#                   The kubelet asks for its own with it, so it must live as long as a boot may take.
+#   KEYSTONE_URL (up to /v3) APPCRED_ID APPCRED_SECRET BARBICAN_URL   masters with Barbican, with
+#   KEYS            "ca.crt=<secret id or URL> ca.key=... etcd/ca.crt= etcd/ca.key= front-proxy-ca.crt=
+#                   front-proxy-ca.key= sa.pub= sa.key=": payloads are PEM, text/plain
+#   PKI             masters without it: base64 of a .tar.gz with these files. What lies in /etc/kubernetes/pki is taken first.
+#
+# A boot ends within the sum of its steps' limits: 10900 s on a master, 9900 s on a worker, whose join waits
+# for the first master. A wait condition with a shorter limit may end before the node says why it failed.
+#
 # SUCCESS has versions in its data: "kubelet=v1.36.3 containerd=v2.4.2 etcd=3.6.16", the last on masters.
 # FAILURE begins with the step that failed.
 set -u -o pipefail
@@ -55,12 +62,13 @@ export PATH="/usr/local/bin:$PATH" HTTP_PROXY="${HTTP_PROXY:-}" HTTPS_PROXY="${H
 export http_proxy=$HTTP_PROXY https_proxy=$HTTPS_PROXY no_proxy=$NO_PROXY
 
 # What is done, in order, and how many seconds each may take. A replaced node
-# waits for its volumes; a first master waits for the others' etcd.
+# waits for its volumes; a first master waits for the others' etcd; a worker waits
+# for a master that may have taken all its time for its etcd and control plane.
 steps() {
   case $ROLE in
     master) echo prepare:120 container_volume:1500 etcd_volume:1500 binaries:900 containerd:180 images:1500 keys:300 \
       certificates:120 etcd:1500 control_plane:1200 cni:300 addons:300 drain:60 labels:180 ready:1200 ;;
-    worker) echo prepare:120 container_volume:1500 binaries:900 containerd:180 images:1500 join:900 drain:60 labels:180 ready:1200 ;;
+    worker) echo prepare:120 container_volume:1500 binaries:900 containerd:180 images:1500 join:4200 drain:60 labels:180 ready:1200 ;;
     *) return 1 ;;
   esac
 }
@@ -87,4 +95,4 @@ for entry in $todo; do
   [ "$status" = 0 ] || { report FAILURE "step $name failed: $(tail_of_log)" ""; exit 1; }
 done
 report SUCCESS "$ROLE is ready" "$(versions)" || exit 1
-rm -f /etc/jeroboam/keys.env
+rm -f /etc/jeroboam/secrets.env

@@ -38,10 +38,6 @@ kubelet_start() {
 
 configure() {
   local config
-  if [ -e /etc/jeroboam/bootstrap.env ]; then
-    # shellcheck source=/dev/null
-    . /etc/jeroboam/bootstrap.env
-  fi
   config=$(kubeadm_config external)
   put 600 "$kubeadm_yaml" <<<"$config"
 }
@@ -67,20 +63,24 @@ step_control_plane() {
   kubeadm init phase kubelet-finalize all --config "$kubeadm_yaml"
 }
 
-# The kubelet asks for its certificate itself, with the token. "kubeadm join"
+# The kubelet asks for its certificate itself, with that of the boot. "kubeadm join"
 # would read the cluster's configuration, which after an upgrade of the masters
 # an older kubeadm may not know, and refuses to replace a node that was just Ready.
 step_join() {
-  BOOTSTRAP_TOKEN='' CA_CERT=''
+  CA_CERT='' BOOTSTRAP_CERT='' BOOTSTRAP_KEY=''
+  secrets
   configure
   if [ ! -s /etc/kubernetes/kubelet.conf ]; then
-    if [ -z "$BOOTSTRAP_TOKEN" ] || [ -z "$CA_CERT" ]; then echo "bootstrap.env has not both BOOTSTRAP_TOKEN and CA_CERT"; return 1; fi
+    if [ -z "$CA_CERT" ] || [ -z "$BOOTSTRAP_CERT" ] || [ -z "$BOOTSTRAP_KEY" ]; then
+      echo "CA_CERT, BOOTSTRAP_CERT and BOOTSTRAP_KEY are not all in secrets.env"
+      return 1
+    fi
     put 644 /etc/kubernetes/pki/ca.crt <<<"$(base64 -d <<<"$CA_CERT")"
     put 600 /etc/kubernetes/bootstrap-kubelet.conf <<T
 apiVersion: v1
 kind: Config
 clusters: [{name: cluster, cluster: {server: "https://$API_HOST:${API_PORT:-6443}", certificate-authority: /etc/kubernetes/pki/ca.crt}}]
-users: [{name: bootstrap, user: {token: "$BOOTSTRAP_TOKEN"}}]
+users: [{name: bootstrap, user: {client-certificate-data: "$BOOTSTRAP_CERT", client-key-data: "$BOOTSTRAP_KEY"}}]
 contexts: [{name: bootstrap, context: {cluster: cluster, user: bootstrap}}]
 current-context: bootstrap
 T

@@ -52,15 +52,6 @@ node_registration() {
   extra_args '  ' kubeletExtraArgs $options
 }
 
-# Without a token of ours kubeadm would make one for a day: nobody shall have it.
-bootstrap_tokens() {
-  if [ -n "${BOOTSTRAP_TOKEN:-}" ]; then
-    echo "bootstrapTokens: [{token: $(y "$BOOTSTRAP_TOKEN"), ttl: ${BOOTSTRAP_TTL:-24h0m0s}}]"
-  else
-    echo 'bootstrapTokens: [{ttl: 1m0s}]'
-  fi
-}
-
 etcd_of() { # local or external
   local m at endpoints=()
   if [ "$1" = local ]; then
@@ -120,7 +111,8 @@ kubeadm_config() { # local or external: whose etcd
   [ "$(minor)" -ge 31 ] || version=kubeadm.k8s.io/v1beta3
   printf 'apiVersion: %s\nkind: InitConfiguration\n' $version
   printf "localAPIEndpoint: {advertiseAddress: %s, bindPort: 6443}\n" "$(y "$(address)")"
-  bootstrap_tokens
+  # kubeadm makes a token of its own, for a day if it is not told better: nobody has it.
+  echo 'bootstrapTokens: [{ttl: 1m0s}]'
   node_registration
   printf -- '---\napiVersion: %s\nkind: ClusterConfiguration\n' $version
   cluster_configuration "$1"

@@ -15,6 +15,12 @@ put() { # mode, path
 # Tries until it works; the step's limit ends it.
 try() { until "$@"; do sleep 2; done; }
 
+# What this boot alone may know, and no other step; gone when it is over.
+secrets() {
+  # shellcheck source=/dev/null
+  [ ! -e /etc/jeroboam/secrets.env ] || . /etc/jeroboam/secrets.env
+}
+
 # SELinux, where there is one, wants to know what was made.
 relabel() { ! command -v restorecon >/dev/null || restorecon -R "$@"; }
 
@@ -52,32 +58,39 @@ find_disk() { # volume id
   return 1
 }
 
-# A replaced node boots before its volume has followed: the old server may still
-# have it mounted. Only a disk that is known to be empty (blkid says 2) gets a
-# file system, and one with another label is not ours to use.
-volume() { # volume id, label, mount point
-  local disk found status=0
-  [ -n "$1" ] || return 0
-  mkdir -p "$3"
-  ! mountpoint -q "$3" || return 0
-  echo "waiting for the disk of volume $1"
-  try find_disk "$1"
-  disk=$(find_disk "$1")
-  found=$(blkid -p -s LABEL -o value "$disk") || status=$?
+# Only a disk that is known to be empty (blkid says 2) gets a file system, and one
+# with another label is not ours to use.
+format() { # volume id, disk, label
+  local found status=0
+  found=$(blkid -p -s LABEL -o value "$2") || status=$?
   case $status:$found in
-    0:"$2") fsck.ext4 -p "$disk" || [ $? -lt 4 ] ;;
-    0:*) echo "volume $1 has a file system or table that is not $2, but '$found'"; return 1 ;;
+    0:"$3") fsck.ext4 -p "$2" || [ $? -lt 4 ] ;;
+    0:*) echo "volume $1 has a file system or table that is not $3, but '$found'"; return 1 ;;
     # blkid says 2 as well when there is a file system without a label
     2:*)
       status=0
-      blkid -p "$disk" || status=$?
-      [ $status = 2 ] || { echo "it is not known whether $disk is empty"; return 1; }
-      mkfs.ext4 -q -L "$2" "$disk" ;;
-    *) echo "it is not known whether $disk is empty"; return 1 ;;
+      blkid -p "$2" || status=$?
+      [ $status = 2 ] || { echo "it is not known whether $2 is empty"; return 1; }
+      mkfs.ext4 -q -L "$3" "$2" ;;
+    *) echo "it is not known whether $2 is empty"; return 1 ;;
   esac
-  grep -q " $3 " /etc/fstab 2>/dev/null || echo "LABEL=$2 $3 ext4 defaults,nofail,x-systemd.device-timeout=600 0 2" >>/etc/fstab
-  try mount "$3"
-  relabel "$3"
+}
+
+# A replaced node boots before its volume has followed: the old server may still
+# have it mounted.
+volume() { # volume id, label, mount point
+  [ -n "$1" ] || return 0
+  mkdir -p "$3"
+  if ! mountpoint -q "$3"; then
+    echo "waiting for the disk of volume $1"
+    try find_disk "$1"
+    format "$1" "$(find_disk "$1")" "$2"
+    grep -q " $3 " /etc/fstab 2>/dev/null || echo "LABEL=$2 $3 ext4 defaults,nofail,x-systemd.device-timeout=600 0 2" >>/etc/fstab
+    try mount "$3"
+    relabel "$3"
+  fi
+  # Cinder may have extended the disk since; what is mounted grows without a check before.
+  resize2fs "$(find_disk "$1")"
 }
 
 step_container_volume() { volume "${CONTAINER_VOLUME:-}" jb-containers /var/lib/containerd; }

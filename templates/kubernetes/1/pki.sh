@@ -26,21 +26,40 @@ secret() { # token, file, id or URL
   [ "$url" != "${url#*://}" ] || url=${BARBICAN_URL%/}/v1/secrets/$url
   mkdir -p "$(dirname "$pki/$2")"
   (umask 077 && openstack -H 'Accept: text/plain' -o "$pki/$2.part" "$url/payload" <<<"header = \"X-Auth-Token: $1\"")
-  grep -q -e '-----BEGIN ' "$pki/$2.part" || { rm -f "$pki/$2.part"; echo "what is stored for $2 is not PEM"; return 1; }
-  chmod 600 "$pki/$2.part"
-  mv "$pki/$2.part" "$pki/$2"
+  take "$pki/$2.part" "$2"
+}
+
+# A text in its place, if it is PEM.
+take() { # where it is now, file
+  grep -q -e '-----BEGIN ' "$1" || { rm -f "$1"; echo "what is stored for $2 is not PEM"; return 1; }
+  chmod 600 "$1"
+  mkdir -p "$(dirname "$pki/$2")"
+  mv "$1" "$pki/$2"
+}
+
+# What user data brought. It is unpacked whole beside its place first: what is cut
+# short must not look like a key.
+unpack() {
+  local file part=/etc/kubernetes/pki.part
+  rm -rf "$part"
+  (umask 077 && mkdir -p "$part" && base64 -d <<<"$PKI" | tar -xz --no-same-owner --no-same-permissions -C "$part") ||
+    { rm -rf "$part"; echo "PKI is no .tar.gz in base64"; return 1; }
+  for file in $authorities; do
+    if [ ! -s "$pki/$file" ] && [ -f "$part/$file" ]; then take "$part/$file" "$file"; fi
+  done
+  rm -rf "$part"
 }
 
 step_keys() {
   local file entry auth=
-  KEYS=
-  # shellcheck source=/dev/null
-  [ ! -e /etc/jeroboam/keys.env ] || . /etc/jeroboam/keys.env
+  KEYS='' PKI=''
+  secrets
+  [ -z "$PKI" ] || unpack
   for file in $authorities; do
     [ ! -s "$pki/$file" ] || { chmod 600 "$pki/$file"; continue; }
     entry=
     for entry in $KEYS ''; do [ "${entry%%=*}" != "$file" ] || break; done
-    [ -n "$entry" ] || { echo "$pki/$file is missing, and keys.env does not say where it is"; return 1; }
+    [ -n "$entry" ] || { echo "$pki/$file is missing, and neither PKI nor KEYS has it: look at secrets.env"; return 1; }
     [ -n "$auth" ] || auth=$(token)
     [ -n "$auth" ] || { echo "Keystone gave nothing for the application credential $APPCRED_ID"; return 1; }
     secret "$auth" "$file" "${entry#*=}"

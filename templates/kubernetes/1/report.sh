@@ -2,20 +2,24 @@
 # What others get to read: the log, and what Heat is told.
 # shellcheck disable=SC2154 # log is boot.sh's
 
-# One secret of an environment file, as a sed command that hides it wherever it
-# stands. It is read in a subshell: no step inherits it.
-literal() { # file, name
-  [ -r "$1" ] || return 0
-  # shellcheck source=/dev/null
-  (. "$1" && [ -n "${!2:-}" ] && printf 's/%s/***/g\n' "$(printf %s "${!2}" | sed 's/[][\/.*^$]/\\&/g')") || true
-}
+literal() { printf %s "$1" | sed 's/[][\/.*^$]/\\&/g'; }
+
+# The secrets of this boot, as sed commands that hide them wherever they stand: a
+# long one by its first 40 characters, as what prints it may cut it. They are read
+# in a subshell: no step inherits them.
+literals() (
+  secrets
+  for value in "${APPCRED_SECRET:-}" "${BOOTSTRAP_KEY:-}" "${PKI:-}"; do
+    [ -z "$value" ] || printf 's/%s/***/g\ns/%s[^[:space:]]*/***/g\n' "$(literal "${value:0:200}")" "$(literal "${value:0:40}")"
+  done
+)
 
 # Hides what follows a word for a secret or stands before the host of a URL,
-# tokens of kubeadm's form, private keys and long base64.
+# tokens of kubeadm's form, private keys (in base64 too) and long base64.
 mask() {
-  LC_ALL=C sed -u \
-    -e "$(literal /etc/jeroboam/keys.env APPCRED_SECRET)" -e "$(literal /etc/jeroboam/bootstrap.env BOOTSTRAP_TOKEN)" |
+  LC_ALL=C sed -u -e "$(literals)" |
     LC_ALL=C sed -u -E 's/\x00//g
+    s,LS0tLS1CRUdJTi[A-Za-z0-9+/=]*,***,g
     /-----BEGIN [A-Z ]*PRIVATE KEY-----$/,/-----END/c\***
     s/-----BEGIN [A-Z ]*PRIVATE KEY-----.*/***/
     s,(://)[^/@[:space:]]+@,\1***@,g
