@@ -34,7 +34,12 @@
 #   PROXY_OPTIONS   optional; --proxy-mode and --metrics-bind-address, all that kube-proxy takes beside its file
 #   NODE_LABELS NODE_TAINTS   optional "k=v,k=v", "k=v:Effect,..."; a worker's labels: none that NodeRestriction refuses
 #   CGROUP_DRIVER   systemd (default) or cgroupfs
-#   EXTERNAL_CLOUD  true: a cloud controller manager will come and remove its taint
+#   EXTERNAL_CLOUD  true: masters run OpenStack's cloud controller manager, with the cloud.conf of their keys, and a node
+#                   is ready when that has found its server, whose name is NODE; CLOUD_TAG (v1.<minor of KUBE_TAG>.0);
+#                   below IMAGE_PREFIX its image is openstack-cloud-controller-manager
+#   CALICO_IPIP     optional: Always, CrossSubnet, Never or Off; else what the manifest says
+#   TLS_DISABLED    true: the API lets everybody do everything, without asking who it is; it still speaks TLS, as
+#                   Kubernetes has served nothing else since 1.24
 #   DRAIN_SECONDS   optional: how long a shutdown may move pods away, 120
 #
 # secrets.env is one line of assignments, in single quotes:
@@ -44,10 +49,12 @@
 #                   The kubelet asks for its own with it, so it must live as long as a boot may take.
 #   KEYSTONE_URL (up to /v3) APPCRED_ID APPCRED_SECRET BARBICAN_URL   masters with Barbican, with
 #   KEYS            "ca.crt=<secret id or URL> ca.key=... etcd/ca.crt= etcd/ca.key= front-proxy-ca.crt=
-#                   front-proxy-ca.key= sa.pub= sa.key=": payloads are PEM, text/plain
+#                   front-proxy-ca.key= sa.pub= sa.key=": payloads are PEM, text/plain. With EXTERNAL_CLOUD also cloud.conf=,
+#                   whose payload is base64 between "-----BEGIN JEROBOAM CLOUD CONFIG-----" and the like with END;
+#                   pods find openstack-ca.pem in /etc/config
 #   PKI             masters without it: base64 of a .tar.gz with these files. What lies in /etc/kubernetes/pki is taken first.
 #
-# A boot ends within the sum of its steps' limits: 10900 s on a master, 9900 s on a worker, whose join waits
+# A boot ends within the sum of its steps' limits: 11200 s on a master, 9900 s on a worker, whose join waits
 # for the first master. A wait condition with a shorter limit may end before the node says why it failed.
 #
 # SUCCESS has versions in its data: "kubelet=v1.36.3 containerd=v2.4.2 etcd=3.6.16", the last on masters.
@@ -67,7 +74,7 @@ export http_proxy=$HTTP_PROXY https_proxy=$HTTPS_PROXY no_proxy=$NO_PROXY
 steps() {
   case $ROLE in
     master) echo prepare:120 container_volume:1500 etcd_volume:1500 binaries:900 containerd:180 images:1500 keys:300 \
-      certificates:120 etcd:1500 control_plane:1200 cni:300 addons:300 drain:60 labels:180 ready:1200 ;;
+      certificates:120 etcd:1500 control_plane:1200 cni:300 cloud:300 addons:300 drain:60 labels:180 ready:1200 ;;
     worker) echo prepare:120 container_volume:1500 binaries:900 containerd:180 images:1500 join:4200 drain:60 labels:180 ready:1200 ;;
     *) return 1 ;;
   esac

@@ -61,6 +61,21 @@ step_control_plane() {
   try kubeadm init phase mark-control-plane --config "$kubeadm_yaml"
   try kubeadm init phase bootstrap-token --skip-token-print --config "$kubeadm_yaml"
   kubeadm init phase kubelet-finalize all --config "$kubeadm_yaml"
+  [ "${TLS_DISABLED:-}" != true ] || everybody
+}
+
+# By RBAC: an API server that allows everything (AlwaysAllow) lets no stranger in.
+everybody() {
+  put 644 /etc/jeroboam/everybody.yaml <<T
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "jeroboam:everybody"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:unauthenticated"}
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:authenticated"}
+T
+  try api apply --server-side --force-conflicts -f /etc/jeroboam/everybody.yaml
 }
 
 # The kubelet asks for its certificate itself, with that of the boot. "kubeadm join"
@@ -102,9 +117,37 @@ addons_wait() {
   return 1
 }
 
-fill() { # manifest
+fill() { # image; standard input: a manifest
   sed -e "s|@POD_CIDR@|$POD_CIDR|g" -e "s|@API_HOST@|$API_HOST|g" -e "s|@API_PORT@|${API_PORT:-6443}|g" \
-    -e "s|@BACKEND@|${FLANNEL_BACKEND:-vxlan}|g" -e "s|@FLANNEL_IMAGE@|$1|g"
+    -e "s|@BACKEND@|${FLANNEL_BACKEND:-vxlan}|g" -e "s|@IMAGE@|$1|g" -e "s|@CLUSTER@|$CLUSTER|g"
+}
+
+# The pool in Calico's manifest: entries of its environment that may be comments.
+# What is said, not only in a comment, counts; IPIP and VXLAN exclude each other.
+calico_pool() {
+  local ipip=${CALICO_IPIP:-} vxlan=
+  case $ipip in
+    Off) ipip=Never ;;
+    Always | CrossSubnet) vxlan=Never ;;
+    '' | Never) ;;
+    *) echo "CALICO_IPIP is '$ipip', want Always, CrossSubnet, Never or Off" >&2; return 1 ;;
+  esac
+  awk -v cidr="$POD_CIDR" -v ipip="$ipip" -v vxlan="$vxlan" '
+    function entry(l) { return l ~ /^ *(# *)?- name: *"?CALICO_IPV4POOL_(CIDR|IPIP|VXLAN)"? *$/ }
+    function name(l) { sub(/.*CALICO_IPV4POOL_/, "", l); gsub(/[" ]/, "", l); return l }
+    BEGIN { want["CIDR"] = cidr; want["IPIP"] = ipip; want["VXLAN"] = vxlan }
+    { line[NR] = $0; if (entry($0)) place[name($0)] = (name($0) in place) && $0 ~ /^ *#/ ? place[name($0)] : NR }
+    END {
+      for (i = 1; i <= NR; i++) {
+        n = entry(line[i]) ? name(line[i]) : ""
+        if (n == "" || want[n] == "" || place[n] != i || line[i + 1] !~ /^ *(# *)?value:/) { print line[i]; continue }
+        match(line[i++], /[#-]/); indent = sprintf("%" (RSTART - 1) "s", "")
+        printf "%s- name: CALICO_IPV4POOL_%s\n%s  value: \"%s\"\n", indent, n, indent, want[n]; done[n] = 1
+      }
+      for (n in want) if (want[n] != "" && n != "VXLAN" && !done[n]) {
+        print "the mirror has a calico.yaml without CALICO_IPV4POOL_" n ", and so no place for the pool" >"/dev/stderr"; exit 1
+      }
+    }'
 }
 
 step_cni() {
@@ -114,10 +157,27 @@ step_cni() {
     calico)
       [ -n "${MIRROR:-}" ] || { echo "Calico's manifest comes from a mirror, and there is none"; return 1; }
       fetch manifests/calico.yaml 644 /var/lib/jeroboam/calico.yaml
-      fill '' </var/lib/jeroboam/calico.yaml >/etc/jeroboam/cni.yaml ;;
+      fill '' </var/lib/jeroboam/calico.yaml | calico_pool >/etc/jeroboam/cni.yaml ;;
     *) echo "NETWORK_DRIVER is '$NETWORK_DRIVER', want flannel or calico"; return 1 ;;
   esac
   try api apply --server-side --force-conflicts -f /etc/jeroboam/cni.yaml
+}
+
+# Nothing of the configuration is on a command line: sed reads it as a file.
+cloud_manifest() {
+  local image=${IMAGE_PREFIX:-registry.k8s.io/provider-os} ca=
+  [ ! -e /etc/jeroboam/openstack-ca.pem ] || ca=$(base64 -w0 /etc/jeroboam/openstack-ca.pem)
+  fill "${image%/}/openstack-cloud-controller-manager:${CLOUD_TAG:-v1.$(minor).0}" <"$here/cloud.yaml" |
+    sed -f <(printf 's|@%s@|%s|\n' CLOUD_CONF "$(base64 -w0 /etc/kubernetes/cloud.conf)" CLOUD_CA "$ca" CLOUD_SUM "$(sha256sum </etc/kubernetes/cloud.conf | cut -c -16)")
+}
+
+step_cloud() {
+  [ "${EXTERNAL_CLOUD:-}" = true ] || return 0
+  if addons_wait; then return; fi
+  local manifest
+  manifest=$(cloud_manifest)
+  put 600 /etc/jeroboam/cloud.yaml <<<"$manifest"
+  try api apply --server-side --force-conflicts -f /etc/jeroboam/cloud.yaml
 }
 
 # kubeadm gives the DNS service the tenth address of the service CIDR; when nodes
@@ -168,12 +228,19 @@ network_ready() {
   [ "$(api get pods -n $where --field-selector "spec.nodeName=$NODE" -o 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}')" = True ]
 }
 
+# The kubelet registers itself with a taint, until the cloud controller manager
+# has found its server.
+initialized() {
+  local taints
+  taints=$(api get node "$NODE" -o 'jsonpath={.spec.taints[*].key}') || return 1
+  case " $taints " in *' node.cloudprovider.kubernetes.io/uninitialized '*) echo "not yet found by the cloud controller manager"; return 1 ;; esac
+}
+
 step_ready() {
   echo "waiting for $NODE to be Ready"
   try node_ready
   [ "$ROLE" != master ] || try answers "https://$API_HOST:${API_PORT:-6443}"
-  # Before a cloud controller manager comes no pod but the host's may run.
-  [ "${EXTERNAL_CLOUD:-}" != true ] || return 0
+  [ "${EXTERNAL_CLOUD:-}" != true ] || try initialized
   echo "waiting for the network of $NODE"
   try network_ready
   [ "$ROLE" != master ] || try api -n kube-system wait --for=condition=Available --timeout=15s deployment/coredns

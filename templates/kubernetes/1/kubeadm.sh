@@ -66,10 +66,11 @@ etcd_of() { # local or external
 }
 
 cluster_configuration() { # local or external
-  local at controller="${CONTROLLER_OPTIONS:-}" sans
+  local at apiserver="${APISERVER_OPTIONS:-}" controller="${CONTROLLER_OPTIONS:-}" sans
   at=$(address)
   [ -z "${POD_PREFIX:-}" ] || controller="--node-cidr-mask-size=$POD_PREFIX $controller"
   [ "${EXTERNAL_CLOUD:-}" != true ] || controller="$controller --cloud-provider=external"
+  [ "${TLS_DISABLED:-}" != true ] || apiserver="$apiserver --anonymous-auth=true"
   echo "kubernetesVersion: $(y "$KUBE_TAG")"
   echo "clusterName: $(y "$CLUSTER")"
   echo "controlPlaneEndpoint: $(y "$API_HOST:${API_PORT:-6443}")"
@@ -80,7 +81,7 @@ cluster_configuration() { # local or external
   sans=$(list "$at" 127.0.0.1 "$API_HOST" ${API_SANS:-})
   echo "  certSANs: $sans"
   # shellcheck disable=SC2086 # options are words
-  extra_args '  ' extraArgs ${APISERVER_OPTIONS:-}
+  extra_args '  ' extraArgs $apiserver
   component controllerManager "$controller"
   component scheduler "${SCHEDULER_OPTIONS:-}"
   etcd_of "$1"

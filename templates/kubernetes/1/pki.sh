@@ -2,7 +2,8 @@
 # Keys of the cluster's authorities, and the certificates that a master makes
 # with them. A key is never on a command line, nor on the disk for others.
 pki=/etc/kubernetes/pki
-authorities='ca.crt ca.key etcd/ca.crt etcd/ca.key front-proxy-ca.crt front-proxy-ca.key sa.pub sa.key'
+files='ca.crt ca.key etcd/ca.crt etcd/ca.key front-proxy-ca.crt front-proxy-ca.key sa.pub sa.key'
+[ "${EXTERNAL_CLOUD:-}" != true ] || files="$files cloud.conf"
 
 # curl takes headers from its standard input, which ps does not show.
 openstack() { # curl's arguments; standard input: more of its configuration
@@ -44,10 +45,18 @@ unpack() {
   rm -rf "$part"
   (umask 077 && mkdir -p "$part" && base64 -d <<<"$PKI" | tar -xz --no-same-owner --no-same-permissions -C "$part") ||
     { rm -rf "$part"; echo "PKI is no .tar.gz in base64"; return 1; }
-  for file in $authorities; do
+  for file in $files; do
     if [ ! -s "$pki/$file" ] && [ -f "$part/$file" ]; then take "$part/$file" "$file"; fi
   done
   rm -rf "$part"
+}
+
+# Stores take PEM only, so the cloud's configuration comes in its clothes.
+cloud_conf() {
+  local text
+  text=$(sed '/^-----/d' "$pki/cloud.conf" | base64 -d) || text=
+  [ -n "$text" ] || { echo "cloud.conf has no base64 between its lines of PEM"; return 1; }
+  put 600 /etc/kubernetes/cloud.conf <<<"$text"
 }
 
 step_keys() {
@@ -55,7 +64,7 @@ step_keys() {
   KEYS='' PKI=''
   secrets
   [ -z "$PKI" ] || unpack
-  for file in $authorities; do
+  for file in $files; do
     [ ! -s "$pki/$file" ] || { chmod 600 "$pki/$file"; continue; }
     entry=
     for entry in $KEYS ''; do [ "${entry%%=*}" != "$file" ] || break; done
@@ -64,6 +73,7 @@ step_keys() {
     [ -n "$auth" ] || { echo "Keystone gave nothing for the application credential $APPCRED_ID"; return 1; }
     secret "$auth" "$file" "${entry#*=}"
   done
+  [ "${EXTERNAL_CLOUD:-}" != true ] || cloud_conf
 }
 
 # kubeadm makes etcd's certificates for an etcd of its own only, and sends the

@@ -6,10 +6,13 @@ literal() { printf %s "$1" | sed 's/[][\/.*^$]/\\&/g'; }
 
 # The secrets of this boot, as sed commands that hide them wherever they stand: a
 # long one by its first 40 characters, as what prints it may cut it. They are read
-# in a subshell: no step inherits them.
+# in a subshell: no step inherits them. Those of the cloud's configuration stay.
 literals() (
   secrets
-  for value in "${APPCRED_SECRET:-}" "${BOOTSTRAP_KEY:-}" "${PKI:-}"; do
+  {
+    printf '%s\n' "${APPCRED_SECRET:-}" "${BOOTSTRAP_KEY:-}" "${PKI:-}"
+    [ ! -r /etc/kubernetes/cloud.conf ] || sed -nE 's/^[a-z-]*(secret|password)[[:space:]]*=[[:space:]]*"?([^"]*)"?$/\2/p' /etc/kubernetes/cloud.conf
+  } | while read -r value; do
     [ -z "$value" ] || printf 's/%s/***/g\ns/%s[^[:space:]]*/***/g\n' "$(literal "${value:0:200}")" "$(literal "${value:0:40}")"
   done
 )
@@ -20,8 +23,8 @@ mask() {
   LC_ALL=C sed -u -e "$(literals)" |
     LC_ALL=C sed -u -E 's/\x00//g
     s,LS0tLS1CRUdJTi[A-Za-z0-9+/=]*,***,g
-    /-----BEGIN [A-Z ]*PRIVATE KEY-----$/,/-----END/c\***
-    s/-----BEGIN [A-Z ]*PRIVATE KEY-----.*/***/
+    /-----BEGIN [A-Z ]*(PRIVATE KEY|CONFIG)-----$/,/-----END/c\***
+    s/-----BEGIN [A-Z ]*(PRIVATE KEY|CONFIG)-----.*/***/
     s,(://)[^/@[:space:]]+@,\1***@,g
     s/((token|passw(or)?d|secret|bearer|basic)[^[:space:]=:]*[[:space:]=:]+)[^[:space:]]+/\1***/Ig
     s/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/***/g
