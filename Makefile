@@ -76,7 +76,7 @@ generate: ## write generated files anew
 vuln: ## look for known vulnerabilities (VULNDB=file:///dir without a network)
 	$(TOOL) govulncheck $(if $(strip $(VULNDB)),-db $(strip $(VULNDB))) ./...
 
-.PHONY: lab-up lab-down lab-status lab-verify acceptance
+.PHONY: lab-up lab-down lab-status lab-verify acceptance acceptance-etcd
 lab-up: ## bring up a real OpenStack on loopback (Debian 12, root; deploy/lab/README.md)
 	$(LAB)/up $(LAB_PROFILE)
 
@@ -91,13 +91,17 @@ lab-verify: lab-up ## check the lab itself: Magnum end to end, Cinder, Octavia a
 	$(LAB)/verify/magnum
 
 # No test found and a skipped test are failures: both would look like success.
-acceptance: lab-up ## run the tests that need the lab, starting it when it is down
+acceptance: acceptance-etcd lab-up ## run the tests that need the lab, starting it when it is down
 	@mkdir -p bin
 	@$(LAB)/boot status >/dev/null || { $(LAB)/boot start; trap '$(LAB)/boot stop' EXIT; }; \
 	. $(LAB)/env.sh demo; JEROBOAM_LAB=1 OS_CLIENT_CONFIG_FILE=$(CURDIR)/$(LAB)/clouds.yaml \
 		$(GO) test -count=1 -timeout 25m -parallel 8 -v -run '$(ACCEPTANCE_RUN)' $(ACCEPTANCE) 2>&1 | tee bin/acceptance.log; \
 	! grep -E '^ *--- SKIP' bin/acceptance.log || { echo "acceptance: the tests above were skipped"; exit 1; }; \
 	grep -q '^--- PASS' bin/acceptance.log || { echo "acceptance: no test of $(ACCEPTANCE) matches $(ACCEPTANCE_RUN)"; exit 1; }
+
+acceptance-etcd: ## test the boot scripts' etcd: real members in network namespaces (root; builds etcd once)
+	@mkdir -p bin; JEROBOAM_ETCD=1 $(GO) test -count=1 -timeout 15m -v -run '^TestEtcdReal$$' ./templates 2>&1 | tee bin/acceptance-etcd.log; \
+	grep -q '^--- PASS: TestEtcdReal' bin/acceptance-etcd.log || { echo "acceptance-etcd: the test was skipped, or there is none"; exit 1; }
 
 .PHONY: tidy generated ci
 tidy: ## fail when go.mod or go.sum is not what the code needs

@@ -41,7 +41,8 @@ via() { # endpoint, etcdctl's arguments
     --key="$pki/etcd/healthcheck-client.key" --endpoints="$at" "$@"
 }
 
-# What one member's peer port says of a member: it answers without a quorum,
+# What one member's peer port says of a member: it answers without a quorum (and not
+# in the HTTP/2 that it agrees to),
 # which the client port does not. Clients' addresses are known once it was up.
 standing() { # JSON list of members, name, peer URL
   local one
@@ -57,7 +58,7 @@ etcd_look() {
   for m in $ETCD_MEMBERS; do
     members=$((members + 1)) at=${m#*=}
     [ "${m%%=*}" != "$ETCD_MEMBER" ] || continue
-    list=$(curl -fsS -m 5 --noproxy '*' --cacert "$pki/etcd/ca.crt" --cert "$pki/etcd/peer.crt" --key "$pki/etcd/peer.key" "https://$at:2380/members") || continue
+    list=$(curl -fsS -m 5 --http1.1 --noproxy '*' --cacert "$pki/etcd/ca.crt" --cert "$pki/etcd/peer.crt" --key "$pki/etcd/peer.key" "https://$at:2380/members") || continue
     said=$(standing "$list" "$ETCD_MEMBER" "https://$(etcd_address "$ETCD_MEMBER"):2380")
     answering=$((answering + 1))
     # Who has seen it live is believed before who has not heard of it yet.
