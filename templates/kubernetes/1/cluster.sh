@@ -136,7 +136,7 @@ calico_pool() {
     function entry(l) { return l ~ /^ *(# *)?- name: *"?CALICO_IPV4POOL_(CIDR|IPIP|VXLAN)"? *$/ }
     function name(l) { sub(/.*CALICO_IPV4POOL_/, "", l); gsub(/[" ]/, "", l); return l }
     BEGIN { want["CIDR"] = cidr; want["IPIP"] = ipip; want["VXLAN"] = vxlan }
-    { line[NR] = $0; if (entry($0)) place[name($0)] = (name($0) in place) && $0 ~ /^ *#/ ? place[name($0)] : NR }
+    { line[NR] = $0; if (entry($0) && (!place[name($0)] || $0 !~ /^ *#/)) place[name($0)] = NR }
     END {
       for (i = 1; i <= NR; i++) {
         n = entry(line[i]) ? name(line[i]) : ""
