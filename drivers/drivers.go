@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -103,6 +104,32 @@ type Examiner interface {
 	Examine(ctx context.Context, write bool) []Finding
 }
 
+// Keeper is a driver that keeps the keys of its clusters: their authorities,
+// with which whoever has them owns the cluster. They are kept under the cluster's
+// name before it is made and outlive it until they are forgotten.
+type Keeper interface {
+	// Keys gives what is kept of a cluster; NotFound if nothing is. It makes
+	// none.
+	Keys(ctx context.Context, k schema.Key) (*pki.Keys, error)
+	// KeptAt says where keys of a cluster are or would be kept, without looking.
+	KeptAt(k schema.Key) KeyPlace
+	// BackedUp notes that the keys were given out to be kept elsewhere too. It
+	// does nothing where the place has no need of that.
+	BackedUp(ctx context.Context, k schema.Key) error
+	// Forget removes the keys and all that lets somebody in to them or, in the
+	// cluster's name, into the cloud. It first asks the cloud whether the cluster
+	// is gone: one that is there, or still goes, is a Conflict, and nothing is
+	// removed. That there is nothing to forget is fine. A Forget that failed or
+	// was killed half-way can be repeated.
+	Forget(ctx context.Context, k schema.Key) error
+}
+
+// KeyPlace is where the keys of a cluster are kept.
+type KeyPlace struct {
+	Where string `json:"where"` // for people
+	Local bool   `json:"local"` // on a disk of ours, and gone with it unless backed up
+}
+
 // Finding is one thing that an examination found.
 type Finding struct {
 	Check  string `json:"check"`
@@ -118,6 +145,7 @@ type Level string
 const (
 	Fine    Level = "ok"
 	Missing Level = "unknown"
+	Doubt   Level = "warning" // it works, and somebody should look
 	Bad     Level = "error"
 )
 

@@ -119,8 +119,13 @@ type bad struct {
 	observe func(context.Context) ([]diff.Observed, error)
 	apply   func(context.Context, diff.Step) error
 	inspect func(context.Context, []diff.Observed) ([]diff.Observed, error)
+	forget  func(context.Context, schema.Key) error
 	open    error
+	drivers.Keeper
 }
+
+// Forget is the verb of drivers.Keeper that is about what may be done.
+func (b *bad) Forget(ctx context.Context, k schema.Key) error { return b.forget(ctx, k) }
 
 func (b *bad) Observe(ctx context.Context) ([]diff.Observed, error) { return b.observe(ctx) }
 func (b *bad) Inspect(ctx context.Context, have []diff.Observed) ([]diff.Observed, error) {
@@ -138,6 +143,8 @@ func (v variant) harness(t testing.TB) *Backend {
 		b := &bad{good: d, m: m, o: o, open: err}
 		if err == nil {
 			b.observe, b.apply, b.inspect = d.Observe, d.Apply, d.(drivers.Inspector).Inspect
+			b.Keeper = d.(drivers.Keeper)
+			b.forget = b.Keeper.Forget
 		}
 		v.wrap(b)
 		return b, b.open
@@ -369,6 +376,33 @@ func variants() []variant {
 					return failure(drivers.NotFound, "delete", "it is gone")
 				}
 				return b.good.Apply(ctx, s)
+			}
+		}},
+		{"KeysAreKeptUntilForgotten", "forgets the keys of a cluster that is there", func(b *bad) {
+			b.forget = func(_ context.Context, k schema.Key) error {
+				b.m.mu.Lock()
+				defer b.m.mu.Unlock()
+				delete(b.m.keys, b.o.Owner+"/"+string(k.Name))
+				return nil
+			}
+		}},
+		{"KeysAreKeptUntilForgotten", "forgets nothing", func(b *bad) {
+			b.forget = func(ctx context.Context, k schema.Key) error {
+				if err := b.Keeper.Forget(ctx, k); drivers.KindOf(err) == drivers.Conflict {
+					return err
+				}
+				return b.m.KeepKeys(b.o.Owner, k.Name)
+			}
+		}},
+		{"KeysAreKeptUntilForgotten", "forgets those of all", func(b *bad) {
+			b.forget = func(ctx context.Context, k schema.Key) error {
+				err := b.Keeper.Forget(ctx, k)
+				if err == nil {
+					b.m.mu.Lock()
+					defer b.m.mu.Unlock()
+					clear(b.m.keys)
+				}
+				return err
 			}
 		}},
 		{"TenInParallel", "loses a call beside another", func(b *bad) {

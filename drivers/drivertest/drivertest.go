@@ -66,6 +66,9 @@ type Backend struct {
 	// Writes counts the requests so far that could have changed something;
 	// asking for a token is none.
 	Writes func() int
+	// KeepKeys makes keys for a cluster and keeps them, as the create of one that
+	// has some does.
+	KeepKeys func(t testing.TB, c *schema.Cluster)
 	// Leftovers names everything in the backend that belongs to a cluster.
 	Leftovers func(t testing.TB, c *schema.Cluster) []string
 
@@ -84,6 +87,7 @@ const (
 	Hang             Fault = "hang"          // requests get no answer
 	WrongCredentials Fault = "login-refused" // who opens a driver now has the wrong password
 	Quota            Fault = "quota"         // nothing more may be made
+	KeysOutOfReach   Fault = "no-key-store"  // where keys are kept does not answer; only Memory knows it
 )
 
 // NoSuchFlavor is a flavor that no backend may have.
@@ -112,6 +116,7 @@ func promises() []promise {
 		{"SecretsAreSeenAsDigests", nil, secretsAreSeenAsDigests},
 		{"DeleteRemovesEverything", []string{"Leftovers"}, deleteRemovesEverything},
 		{"DeleteMissing", nil, deleteMissing},
+		{"KeysAreKeptUntilForgotten", []string{"KeepKeys"}, keysAreKeptUntilForgotten},
 		{"TenInParallel", nil, tenInParallel},
 
 		{"ResizeUpKeepsIdentity", nil, resizeUpKeepsIdentity},

@@ -1,11 +1,15 @@
 package drivertest
 
 import (
+	"crypto/rand"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -118,6 +122,24 @@ func (m *Memory) each(name schema.ClusterName, do func(key string, c *live)) {
 			do(key, c)
 		}
 	}
+}
+
+// KeepKeys makes and keeps keys of an owner's cluster, once.
+func (m *Memory) KeepKeys(owner string, name schema.ClusterName) error {
+	keys, err := pki.New(string(name), 0, time.Now(), rand.Reader)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at := owner + "/" + string(name); m.keys[at] == nil {
+		m.keys[at] = keys
+	}
+	return err
+}
+
+// Kept are the owners and names of the clusters of which keys are kept, sorted.
+func (m *Memory) Kept() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.keys))
 }
 
 // Leftovers names what there is of a cluster: itself and its servers.

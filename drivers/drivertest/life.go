@@ -145,6 +145,56 @@ func deleteMissing(w *world) {
 	}
 }
 
+// Keys outlive their cluster until they are forgotten, which is refused while it
+// is there and takes nobody else's.
+func keysAreKeptUntilForgotten(w *world) {
+	c, o := w.running("a", nil)
+	other, _ := w.running("b", nil)
+	keeper, ok := w.driver.(drivers.Keeper)
+	if !ok {
+		w.Fatalf("the driver keeps no keys")
+	}
+	_, err := keeper.Keys(w.Context(), w.cluster("never", nil).Key)
+	w.want(drivers.NotFound, err)
+	w.KeepKeys(w.TB, c)
+	w.KeepKeys(w.TB, other)
+	kept := w.keys(keeper, c)
+	if mine, theirs := kept, w.keys(keeper, other); mine == theirs {
+		w.Errorf("two clusters have the same keys")
+	}
+	w.want(drivers.Conflict, keeper.Forget(w.Context(), c.Key))
+	w.equal(kept, w.keys(keeper, c))
+	w.apply(remove(o))
+	w.Settle(w.TB)
+	w.equal(kept, w.keys(keeper, c))
+	for range 2 {
+		if err := keeper.Forget(w.Context(), c.Key); err != nil {
+			w.Errorf("forget what is gone: %v", err)
+		}
+	}
+	_, err = keeper.Keys(w.Context(), c.Key)
+	w.want(drivers.NotFound, err)
+	w.keys(keeper, other)
+	w.apply(remove(w.see(other)))
+	w.Settle(w.TB)
+	if err := keeper.Forget(w.Context(), other.Key); err != nil {
+		w.Errorf("forget the other: %v", err)
+	}
+}
+
+// keys is what tells the keys of a cluster apart, of which there must be some.
+func (w *world) keys(k drivers.Keeper, c *schema.Cluster) string {
+	w.Helper()
+	keys, err := k.Keys(w.Context(), c.Key)
+	if err != nil {
+		w.Fatalf("keys of %s: %v", c.Key, err)
+	}
+	if k.KeptAt(c.Key).Where == "" {
+		w.Errorf("it is not known where keys of %s are kept", c.Key)
+	}
+	return keys.Cluster.String()
+}
+
 func tenInParallel(w *world) {
 	var wanted []*schema.Cluster
 	for i := range 10 {

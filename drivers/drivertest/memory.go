@@ -12,6 +12,7 @@ import (
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -23,6 +24,7 @@ type Memory struct {
 	clusters map[string]*live        // by owner and name; of nobody we know under owner ""
 	gone     map[string]bool         // ids of those that were deleted
 	lost     map[string]bool         // servers that were deleted by hand
+	keys     map[string]*pki.Keys    // by owner and name
 	faults   map[Fault]chan struct{} // closed when the fault ends
 	boots    map[int]bootFault
 	place    drivers.Place
@@ -44,7 +46,7 @@ type bootFault struct{ name, reason string }
 // NewMemory gives an empty project.
 func NewMemory() *Memory {
 	return &Memory{
-		clusters: map[string]*live{}, gone: map[string]bool{}, lost: map[string]bool{}, faults: map[Fault]chan struct{}{}, boots: map[int]bootFault{},
+		clusters: map[string]*live{}, gone: map[string]bool{}, lost: map[string]bool{}, keys: map[string]*pki.Keys{}, faults: map[Fault]chan struct{}{}, boots: map[int]bootFault{},
 		place: drivers.Place{AuthURL: "https://memory.test/v3", Region: "RegionOne", ProjectID: "p1"},
 	}
 }
@@ -74,6 +76,7 @@ type memoryDriver struct {
 var (
 	_ drivers.Placed    = (*memoryDriver)(nil)
 	_ drivers.Inspector = (*memoryDriver)(nil)
+	_ drivers.Keeper    = (*memoryDriver)(nil)
 )
 
 // Place gives where the driver works.
@@ -283,6 +286,48 @@ func (d *memoryDriver) Inspect(ctx context.Context, observed []diff.Observed) ([
 		}
 	}
 	return marked, nil
+}
+
+// Keys gives what KeepKeys kept.
+func (d *memoryDriver) Keys(ctx context.Context, k schema.Key) (*pki.Keys, error) {
+	if err := d.reach(ctx, "read keys"); err != nil {
+		return nil, err
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	keys := d.m.keys[d.o.Owner+"/"+string(k.Name)]
+	if keys == nil {
+		return nil, failure(drivers.NotFound, "read keys", "there are none of "+k.String())
+	}
+	return keys, nil
+}
+
+// KeptAt is always the same.
+func (d *memoryDriver) KeptAt(schema.Key) drivers.KeyPlace {
+	return drivers.KeyPlace{Where: "memory"}
+}
+
+// BackedUp has nothing to note.
+func (d *memoryDriver) BackedUp(context.Context, schema.Key) error { return nil }
+
+// Forget removes the keys of a cluster that is gone.
+func (d *memoryDriver) Forget(ctx context.Context, k schema.Key) error {
+	if err := d.reach(ctx, "forget keys"); err != nil {
+		return err
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	name := d.o.Owner + "/" + string(k.Name)
+	switch {
+	case d.m.faults[KeysOutOfReach] != nil:
+		return failure(drivers.Transient, "forget keys", "where they are kept does not answer")
+	case d.m.clusters[name] != nil:
+		return failure(drivers.Conflict, "forget keys", k.String()+" is there")
+	case d.o.ReadOnly:
+		return failure(drivers.Denied, "forget keys", "read-only")
+	}
+	delete(d.m.keys, name)
+	return nil
 }
 
 // reach is the way to the cloud: it may be cancelled, hang or fail.

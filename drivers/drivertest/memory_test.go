@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"sync"
 	"testing"
 
 	"go.uber.org/zap/zaptest"
@@ -17,10 +18,12 @@ func TestMemory(t *testing.T) {
 
 // memoryBackend is how a driver's test makes its Backend.
 func memoryBackend(_ testing.TB, m *Memory) *Backend {
+	var owners sync.Map
 	return &Backend{
 		Open: func(t testing.TB, change func(*drivers.Options)) (drivers.Driver, error) {
 			o := drivers.Options{Cloud: "memory", Owner: "me", Instance: "test", Log: zaptest.NewLogger(t)}
 			change(&o)
+			owners.Store(o.Owner, nil)
 			return m.Open(t.Context(), o)
 		},
 		Settle: func(testing.TB) { m.Tick() },
@@ -47,7 +50,15 @@ func memoryBackend(_ testing.TB, m *Memory) *Backend {
 		Fault:        func(_ testing.TB, f Fault) func() { return m.Fault(f) },
 		LoseAnswer:   func(_ testing.TB, n int) { m.LoseAnswer(n) },
 		Writes:       m.Writes,
-		Leftovers:    func(_ testing.TB, c *schema.Cluster) []string { return m.Leftovers(c.Name) },
+		KeepKeys: func(t testing.TB, c *schema.Cluster) {
+			owners.Range(func(owner, _ any) bool {
+				if err := m.KeepKeys(owner.(string), c.Name); err != nil {
+					t.Error(err)
+				}
+				return true
+			})
+		},
+		Leftovers: func(_ testing.TB, c *schema.Cluster) []string { return m.Leftovers(c.Name) },
 	}
 }
 

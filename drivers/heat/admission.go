@@ -183,6 +183,19 @@ func (v vault) revoke(ctx context.Context, stack string) error {
 	})
 }
 
+// doors are the names of our stacks that have an admission or another credential,
+// sorted.
+func (v vault) doors(ctx context.Context) ([]string, error) {
+	all, err := v.ourCredentials(ctx)
+	var stacks []string
+	for _, c := range all {
+		stack, _ := v.parse(c.Name)
+		stacks = append(stacks, stack)
+	}
+	slices.Sort(stacks)
+	return slices.Compact(stacks), err
+}
+
 // sweep removes the admissions that have expired: Keystone keeps them for ever.
 func (v vault) sweep(ctx context.Context, now time.Time) error {
 	return v.dropAll(ctx, func(c credential) bool {
@@ -191,18 +204,14 @@ func (v vault) sweep(ctx context.Context, now time.Time) error {
 	})
 }
 
-// dropAll removes credentials of ours. Credentials belong to a user, so there
-// may be those of other projects, other owners and other programs among them.
+// dropAll removes credentials of ours.
 func (v vault) dropAll(ctx context.Context, which func(credential) bool) error {
-	var got struct {
-		Credentials []credential `json:"application_credentials"`
-	}
-	if err := v.cloud.Get(ctx, "identity", v.credentials(), nil, &got); err != nil {
+	all, err := v.ourCredentials(ctx)
+	if err != nil {
 		return err
 	}
-	for _, c := range got.Credentials {
-		_, ours := v.parse(c.Name)
-		if !ours || c.Description != tagOwner+v.owner || !which(c) {
+	for _, c := range all {
+		if !which(c) {
 			continue
 		}
 		if err := v.dropCredential(ctx, c); err != nil {
@@ -210,6 +219,19 @@ func (v vault) dropAll(ctx context.Context, which func(credential) bool) error {
 		}
 	}
 	return nil
+}
+
+// ourCredentials are those of our stacks. Credentials belong to a user, so there
+// may be those of other projects, other owners and other programs beside them.
+func (v vault) ourCredentials(ctx context.Context) ([]credential, error) {
+	var got struct {
+		Credentials []credential `json:"application_credentials"`
+	}
+	err := v.cloud.Get(ctx, "identity", v.credentials(), nil, &got)
+	return slices.DeleteFunc(got.Credentials, func(c credential) bool {
+		_, ours := v.parse(c.Name)
+		return !ours || c.Description != tagOwner+v.owner
+	}), err
 }
 
 // dropCredential removes a credential and its rules, which Keystone keeps for the user

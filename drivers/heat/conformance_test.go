@@ -63,7 +63,8 @@ func (s *scene) backend() *drivertest.Backend {
 		},
 		Squat: s.squat, DropTags: s.dropTags, ChangeByHand: s.changeByHand,
 		DeleteByHand: s.deleteByHand, DeleteServer: s.deleteServer, Leftovers: s.leftovers,
-		Fault: s.wire.fault, LoseAnswer: s.wire.loseAnswer, Writes: s.wire.count,
+		KeepKeys: s.keepKeys,
+		Fault:    s.wire.fault, LoseAnswer: s.wire.loseAnswer, Writes: s.wire.count,
 	}
 }
 
@@ -294,6 +295,23 @@ func (s *scene) deleteServer(t testing.TB, server string) {
 		}
 	}
 	t.Fatalf("server %s does not go", server)
+}
+
+func (s *scene) keepKeys(t testing.TB, c *schema.Cluster) {
+	for owner := range s.owners() {
+		d, err := s.driver(t.Context(), owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := heat.DropKeys(context.WithoutCancel(t.Context()), d, c.Key); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := heat.KeepKeys(t.Context(), d, c.Key); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // leftovers are the stack and everything that bears its name or a node's.

@@ -42,6 +42,7 @@ func (d *Driver) Examine(ctx context.Context, write bool) []drivers.Finding {
 	for _, p := range probes() {
 		found = append(found, d.try(ctx, p))
 	}
+	found = append(found, d.examineKeys(ctx)...)
 	if write {
 		found = append(found, d.tryStack(ctx))
 	}

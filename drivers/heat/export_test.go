@@ -2,6 +2,7 @@ package heat
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -63,6 +64,20 @@ func Texts(typ, owner string, c *schema.Cluster) (body []byte, texts map[string]
 
 // Archive is what the nodes of Kubernetes boot from, as bytes.
 func Archive() (string, error) { return archive(revision{"kubernetes", 1}) }
+
+// KeepKeys makes and keeps keys of a cluster, as its create does.
+func KeepKeys(ctx context.Context, d drivers.Driver, k schema.Key) error {
+	h := d.(*Driver)
+	_, err := h.keyring(ctx, stackName(h.owner, k), k, cloudConf)
+	return err
+}
+
+// DropKeys removes what KeepKeys kept, whatever else there is.
+func DropKeys(ctx context.Context, d drivers.Driver, k schema.Key) error {
+	h := d.(*Driver)
+	stack := stackName(h.owner, k)
+	return errors.Join(h.vault().revoke(ctx, stack), h.vault().delete(ctx, stack))
+}
 
 // Supported says whether a cluster type carries out, or every type does, an
 // effective field.

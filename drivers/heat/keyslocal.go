@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -206,4 +207,62 @@ func (s safe) leftovers(_ context.Context, stacks []string) ([]string, error) {
 		}
 	}
 	return left, nil // ReadDir sorts
+}
+
+// exportFile notes which keys were exported.
+const exportFile = "exported"
+
+// mark tells sets of keys apart without giving anything away.
+func (s safe) mark(ctx context.Context, stack string) (string, error) {
+	refs, err := s.find(ctx, stack, []string{pki.ClusterCert, pki.EtcdCert, pki.FrontProxyCert, pki.ServiceAccountPublic})
+	if err != nil {
+		return "", err
+	}
+	texts, err := s.get(ctx, refs)
+	return schema.Digest(texts), err
+}
+
+// noteExport writes down that the keys as they are now are elsewhere too.
+func (s safe) noteExport(ctx context.Context, stack string) error {
+	mark, err := s.mark(ctx, stack)
+	if err != nil {
+		return err
+	}
+	if err := s.drop(ctx, stack, exportFile); err != nil {
+		return err
+	}
+	return s.fault("note the export of "+stack, keepFile(s.path(stack, exportFile), mark+"\n"))
+}
+
+// NotBackedUp are the clusters of an owner whose keys are kept locally and, as
+// they are now, were never exported; sorted.
+func NotBackedUp(ctx context.Context, keyDir, owner string) ([]schema.Key, error) {
+	clouds, err := os.ReadDir(keyDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var keys []schema.Key
+	for _, c := range clouds {
+		s := safe{dir: filepath.Join(keyDir, c.Name()), owner: owner, cloudName: schema.CloudName(c.Name())}
+		stacks, err := s.leftovers(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, stack := range stacks {
+			mark, err := s.mark(ctx, stack)
+			if err != nil {
+				return nil, err
+			}
+			noted, err := os.ReadFile(s.path(stack, exportFile))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			if strings.TrimSpace(string(noted)) != mark {
+				key, _ := named(stack, owner, s.cloudName)
+				keys = append(keys, key)
+			}
+		}
+	}
+	slices.SortFunc(keys, schema.Key.Compare)
+	return keys, nil
 }

@@ -48,6 +48,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	case drivertest.Quota:
 		return answer(r, http.StatusForbidden, `{"error":{"message":"You have reached the maximum stacks per project, 512. Quota exceeded."}}`), nil
 	case drivertest.WrongCredentials: // of the entry in clouds.yaml
+	case drivertest.KeysOutOfReach: // Memory's alone
 	}
 	resp, err := w.next.RoundTrip(r)
 	if lost && err == nil {

@@ -42,7 +42,7 @@ func levelStyle(l drivers.Level) style {
 	switch l {
 	case drivers.Fine:
 		return green
-	case drivers.Missing:
+	case drivers.Missing, drivers.Doubt:
 		return yellow
 	case drivers.Bad:
 		return red
