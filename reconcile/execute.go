@@ -154,7 +154,7 @@ func (r *Reconciler) recordClouds(ctx context.Context, l *look) (errs []error) {
 	}
 	seen := map[schema.CloudName][]diff.Observed{}
 	for _, o := range l.have.Clusters {
-		if o.Status != diff.DeleteComplete || wanted[o.Key] { // gone and not wanted: nothing to remember
+		if o.Status != diff.DeleteComplete || wanted[o.Key] || l.unforgotten[o.Key] { // gone and not wanted: nothing to remember
 			seen[o.Key.Cloud] = append(seen[o.Key.Cloud], o)
 		}
 	}

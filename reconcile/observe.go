@@ -113,7 +113,7 @@ func (r *Reconciler) driver(ctx context.Context, mu *sync.Mutex, name schema.Clo
 	}
 	d, err := r.Drivers.Open(ctx, drivers.Options{
 		Cloud: name, Config: r.Config.Clouds[name], Owner: r.Config.Owner, Instance: r.Config.Instance,
-		Memory: r.Store, ReadOnly: readOnly, Log: r.Log,
+		Memory: r.Store, ReadOnly: readOnly, KeyDir: r.Config.KeyDir(), Now: r.Now, Log: r.Log,
 	})
 	if err != nil {
 		return nil, err

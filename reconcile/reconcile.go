@@ -9,7 +9,7 @@
 // again, names are deterministic, and an intent is durable before each call.
 //
 // Read RunOnce first: it is the story. secrets.go, observe.go and policy.go gather
-// what Compute decides on, execute.go carries out, record.go and status.go say what
+// what Compute decides on, forget.go and execute.go carry out, record.go and status.go say what
 // came of it. source.go and recorder.go are the interfaces to Git and to the
 // local store, whose implementations are the packages below this one.
 package reconcile
@@ -58,6 +58,7 @@ type Reconciler struct {
 	loader    *schema.Loader
 	digests   schema.Digester           // of secrets that were read
 	clouds    map[access]drivers.Driver // opened so far
+	forgotten map[string]bool           // backend ids of clusters whose keys are gone
 	published map[string]string         // digest by path of the status files on the board; nil: not yet read
 }
 
@@ -73,6 +74,7 @@ func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) {
 	if r.Expect != "" && r.Expect != look.report.Plan.Fingerprint {
 		return look.report, ErrStale
 	}
+	r.forget(ctx, look)
 	look.report.Results = r.execute(ctx, look)
 	look.report.Records = records(look)
 	err = r.record(ctx, look)
@@ -102,6 +104,9 @@ type look struct {
 	drivers map[schema.CloudName]drivers.Driver
 	places  map[schema.CloudName]drivers.Place
 
+	deletedByUs map[schema.Key]bool // diff.Policy's
+	unforgotten map[schema.Key]bool // gone, and their keys could not be removed
+
 	inspected map[schema.CloudName]bool
 	lastSeen  []diff.Observed // of the clouds that cannot be read now: for people, not for decisions
 }
@@ -111,6 +116,7 @@ type look struct {
 func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	r.once.Do(func() {
 		r.loader, r.clouds = schema.NewLoader(), map[access]drivers.Driver{}
+		r.forgotten = map[string]bool{}
 		r.loader.Config = &r.Config
 	})
 	l := &look{report: Report{Run: runID(), StartedAt: r.Now()}}
@@ -128,6 +134,7 @@ func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	l.fleet, l.unread = r.resolveSecrets(l.fleet)
 	r.observe(ctx, l, readOnly)
 	policy := r.policy(ctx, l)
+	l.deletedByUs = policy.DeletedByUs
 	l.report.Plan = diff.Compute(l.fleet, l.have, policy)
 	r.Log.Debug("planned", zap.String("run", l.report.Run), zap.String("commit", l.report.Snapshot.Commit),
 		zap.Int("steps", len(l.report.Plan.Steps)), zap.Int("in_sync", l.report.Plan.InSync))
