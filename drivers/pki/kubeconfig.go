@@ -15,13 +15,22 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Access is what a kubeconfig is made of. With tlsDisabled the server is an
-// http URL, and there is no Trust and no Credential.
+// Access is what a kubeconfig is made of.
 type Access struct {
-	Cluster    string // names the cluster and the context
-	Server     string // see ServerURL
+	Cluster string // names the cluster and the context
+	Server  string // see ServerURL
+
+	// ServerName is the name that the server's certificate must have, where that
+	// is not the host of Server: of an address that the certificate does not know.
+	ServerName string
+
 	Trust      []*x509.Certificate
 	Credential Credential
+
+	// Anonymous is for an API that lets in everybody: the server is not checked
+	// and nobody logs in. There is no Trust, no Credential and no ServerName then,
+	// as there is none with an http URL.
+	Anonymous bool
 }
 
 // ServerURL is the URL of an API server: scheme, host, in brackets if it is an
@@ -51,13 +60,14 @@ func Kubeconfig(a Access) (Secret, error) {
 	if err := a.checkTrust(tls); err != nil {
 		return Secret{}, fmt.Errorf("kubeconfig: %w", err)
 	}
-	if tls {
+	cluster.Insecure = tls && a.Anonymous
+	if tls && !a.Anonymous {
 		key, err := a.Credential.Key()
 		if err != nil {
 			return Secret{}, fmt.Errorf("kubeconfig: %w", err)
 		}
 		name = a.Credential.Certificate.Subject.CommonName
-		cluster.Authority = []byte(EncodeCertificates(a.Trust...))
+		cluster.Authority, cluster.ServerName = []byte(EncodeCertificates(a.Trust...)), a.ServerName
 		user = kubeUser{[]byte(EncodeCertificates(a.Credential.Certificate)), []byte(key.Reveal())}
 	}
 	name += "@" + a.Cluster
@@ -78,10 +88,14 @@ func Kubeconfig(a Access) (Secret, error) {
 func (a Access) checkTrust(tls bool) error {
 	client := a.Credential.Certificate
 	switch {
-	case !tls && (client != nil || len(a.Trust) > 0):
+	case !tls && (client != nil || len(a.Trust) > 0 || a.ServerName != ""):
 		return errors.New("a server of plain http takes no certificates: is it https?")
-	case !tls:
+	case a.Anonymous && (client != nil || len(a.Trust) > 0 || a.ServerName != ""):
+		return errors.New("a server that lets in everybody takes no certificates, and its name is not checked")
+	case !tls || a.Anonymous:
 		return nil
+	case a.ServerName != "" && !isHost(a.ServerName, false):
+		return fmt.Errorf("the server's name %q is none", a.ServerName)
 	case len(a.Trust) == 0:
 		return errors.New("there is no authority to trust the server by")
 	case client == nil:
@@ -147,8 +161,10 @@ type (
 		Cluster kubeCluster `json:"cluster"`
 	}
 	kubeCluster struct {
-		Server    string `json:"server"`
-		Authority []byte `json:"certificate-authority-data,omitempty"`
+		Server     string `json:"server"`
+		ServerName string `json:"tls-server-name,omitempty"`
+		Insecure   bool   `json:"insecure-skip-tls-verify,omitempty"`
+		Authority  []byte `json:"certificate-authority-data,omitempty"`
 	}
 	namedContext struct {
 		Name    string      `json:"name"`

@@ -24,8 +24,10 @@ type config struct {
 	Clusters   []struct {
 		Name    string `json:"name"`
 		Cluster struct {
-			Server string `json:"server"`
-			CA     []byte `json:"certificate-authority-data"`
+			Server   string `json:"server"`
+			Name     string `json:"tls-server-name"`
+			Insecure bool   `json:"insecure-skip-tls-verify"`
+			CA       []byte `json:"certificate-authority-data"`
 		} `json:"cluster"`
 	} `json:"clusters"`
 	Contexts []struct {
@@ -125,6 +127,34 @@ users:
 	}
 }
 
+// An address that is not in the server's certificate is checked by another name.
+func TestKubeconfigWithServerName(t *testing.T) {
+	t.Parallel()
+	a := access(t, newKeys(t, 1), "blue")
+	if c := read(t, a).Clusters[0].Cluster; c.Name != "" || c.Insecure {
+		t.Errorf("nobody asked for it: %+v", c)
+	}
+	a.ServerName = "kubernetes"
+	if c := read(t, a).Clusters[0].Cluster; c.Name != "kubernetes" || c.Insecure || c.Server != a.Server {
+		t.Errorf("%+v", c)
+	}
+}
+
+// An API that lets in everybody is served with TLS all the same.
+func TestKubeconfigForEverybody(t *testing.T) {
+	t.Parallel()
+	c := read(t, pki.Access{Cluster: "blue", Server: "https://10.0.0.1:6443", Anonymous: true})
+	if c := c.Clusters[0].Cluster; !c.Insecure || c.CA != nil || c.Server != "https://10.0.0.1:6443" {
+		t.Errorf("%+v", c)
+	}
+	if u := c.Users[0].User; u.Certificate != nil || u.Key != nil {
+		t.Errorf("somebody logs in: %+v", u)
+	}
+	if c := read(t, pki.Access{Cluster: "blue", Server: "http://10.0.0.1:8080", Anonymous: true}).Clusters[0].Cluster; c.Insecure {
+		t.Errorf("plain http has nothing to skip: %+v", c)
+	}
+}
+
 func TestKubeconfigRefuses(t *testing.T) {
 	t.Parallel()
 	keys, other := newKeys(t, 1), newKeys(t, 2)
@@ -138,6 +168,11 @@ func TestKubeconfigRefuses(t *testing.T) {
 		{"no client", func(a *pki.Access) { a.Credential = pki.Credential{} }, "no client certificate"},
 		{"another cluster's trust", func(a *pki.Access) { a.Trust = other.Cluster.Bundle() }, "signed by none"},
 		{"plain http with certificates", func(a *pki.Access) { a.Server = "http://10.0.0.1:80" }, "plain http takes no certificates"},
+		{"plain http with a name", func(a *pki.Access) {
+			a.Server, a.Trust, a.Credential, a.ServerName = "http://10.0.0.1:80", nil, pki.Credential{}, "kubernetes"
+		}, "plain http takes no certificates"},
+		{"certificates for what lets in everybody", func(a *pki.Access) { a.Anonymous = true }, "lets in everybody takes no certificates"},
+		{"a name that is none", func(a *pki.Access) { a.ServerName = "a b" }, `the server's name "a b" is none`},
 		{"a certificate without its key", func(a *pki.Access) { a.Credential = pki.Credential{Certificate: a.Credential.Certificate} }, "no private key"},
 	} {
 		t.Run(tt.outcome, func(t *testing.T) {
