@@ -107,12 +107,12 @@ func (c *labelChecker) checkPodman() {
 	if !c.reads("use_podman") {
 		return
 	}
-	v, ok := parseKube(c.labels["kube_tag"])
+	v, ok := ParseKube(c.labels["kube_tag"])
 	readers := c.readers(catalogue()["use_podman"])
 	switch on := isOn(c.labels["use_podman"]); {
 	case !on && len(readers) == 1 && readers[0].Name == "k8s_fedora_coreos":
 		c.find(CodeLabelsClash, "use_podman", "leave it out", "Fedora CoreOS runs Kubernetes with Podman only")
-	case on && ok && v.major == 1 && v.minor < 16:
+	case on && ok && v.Major == 1 && v.Minor < 16:
 		c.find(CodeLabelsClash, "use_podman", "", "use_podman needs kube_tag v1.16 or newer, found %s", c.labels["kube_tag"])
 	}
 }
