@@ -167,12 +167,10 @@ func (p *planner) wait(w *schema.Cluster, h *Observed) Step {
 	if s.Why = string(h.Status); h.Moving {
 		s.Why += ", and something in it still moves"
 	}
-	ready := slices.DeleteFunc(slices.Clone(h.Nodes), func(n Node) bool { return n.State != NodeReady })
-	s.Done = len(ready)
-	if h.Spec != nil {
-		masters, workers := p.outdated(ready, h.Spec, h.Spec)
-		s.Done -= len(masters) + len(workers)
+	if late := p.policy.Overdue[h.Key]; late != "" {
+		s.Why += " " + late
 	}
+	p.progress(&s)
 	return s
 }
 
@@ -186,8 +184,11 @@ func (p *planner) settled(w *schema.Cluster, h *Observed) []Step {
 	draft := p.changes(w, h, h.Spec, h.Nodes)
 	recover, to := p.recover(w, h, draft)
 	if recover.Held == nil {
-		_, after := p.recovery(h.Nodes, to, w.Policy.NodesToRemove)
+		_, _, after := p.recovery(h.Nodes, to, w.Policy.NodesToRemove)
 		draft = p.changes(w, h, to, after)
+	}
+	if i := p.before(recover, draft); i >= 0 {
+		steps, draft = append(steps, draft[i]), slices.Delete(draft, i, i+1)
 	}
 	steps = append(steps, recover)
 	for _, s := range append(p.adopt(w, h), draft...) {
@@ -268,7 +269,8 @@ func (p *planner) unknown() []UnknownCloud {
 }
 
 // chain gives each step its To: that of the step before with only its own
-// changes, so that a driver which carries out one step asks for just that.
+// changes, so that a driver which carries out one step asks for just that; of a
+// stage of an upgrade, its version.
 func (p *planner) chain(steps []Step) {
 	var to *schema.Spec
 	for i := range steps {
@@ -280,7 +282,7 @@ func (p *planner) chain(steps []Step) {
 			to = s.Have.Spec
 		}
 		if s.Held == nil {
-			to = p.blend(to, &s.Want.Spec, fields(s.Changes))
+			to = p.blend(to, stageOf(&s.Want.Spec, s.Changes), fields(s.Changes))
 		}
 		s.To = to
 	}

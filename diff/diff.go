@@ -11,10 +11,12 @@
 //
 // What each field's change leads to is the table in table.go; read it first.
 // compute.go walks the clusters (paired in pair.go), change.go compares two
-// specs by the table (label.go their labels, secret or not), step.go makes steps of what differs and recover.go those
-// of what is broken, nodes.go picks the nodes a step touches, guard.go holds
-// what policy refuses and limit.go what is too much at once. offline.go plans
-// between two commits.
+// specs by the table (label.go their labels, secret or not), step.go makes steps
+// of what differs, upgrade.go those that replace nodes, by the rules of
+// Kubernetes in kube.go, and recover.go those of what is broken. nodes.go picks
+// the nodes a step touches. guard.go holds what policy refuses, quorum.go what
+// may cost a cluster its data, and limit.go what is too much at once.
+// progress.go says how far an upgrade is. offline.go plans between two commits.
 package diff
 
 import (
@@ -95,6 +97,12 @@ type Observed struct {
 	Protected    bool    `json:"protected,omitempty"`    // deletion protection as written on the live cluster
 	Nodes        []Node  `json:"nodes,omitempty"`        // sorted by group, then number
 	Drift        []Drift `json:"drift,omitempty"`
+
+	// Etcd is what a drivers.Prober was told by the cluster itself, and EtcdReason
+	// why it is not healthy. It is asked for where a step hangs on it, is true for
+	// that run, and no Observe gives it.
+	Etcd       EtcdHealth `json:"etcd,omitempty"`
+	EtcdReason string     `json:"etcdReason,omitempty"`
 
 	APIAddress string `json:"apiAddress,omitempty"`
 	CreatedAt  string `json:"createdAt,omitempty"` // RFC 3339, of the backend; for the record, never for a decision
@@ -189,10 +197,16 @@ type Step struct {
 	// those that it adds have no name yet. A recover brings back as many of its
 	// nodes, from the first, as To leaves room for in their group beside the
 	// nodes that it does not name, and removes the others. Done and Total count
-	// nodes, of upgrade and wait.
+	// nodes, of upgrade and wait, and of a recover in the middle of an upgrade.
 	Nodes []string `json:"nodes,omitempty"`
 	Done  int      `json:"done,omitempty"`
 	Total int      `json:"total,omitempty"`
+	// Doing is what a wait waits for, as far as that is known; of a recover it is
+	// upgrade when that is what stopped.
+	Doing Op `json:"doing,omitempty"`
+	// Stages are the versions of Kubernetes that an upgrade goes through from here,
+	// that of this step first; of what Doing does likewise.
+	Stages []string `json:"stages,omitempty"`
 
 	// Observed is the version that the step was planned on; a driver carries it
 	// out only if the cluster still has it. Empty: the cluster must not exist.

@@ -31,10 +31,15 @@ const (
 	guardFailed         = "failed"
 	guardDeleteLimit    = "delete-limit"
 	guardDisruptive     = "disruptive-limit"
+	guardDowngrade      = "downgrade"
+	guardVersionGap     = "version-gap"
+	guardSkew           = "version-skew"
+	guardEtcd           = "etcd-health"
 )
 
 // maxAttempts is how often a cluster may fail to recover for the same spec
-// before somebody has to look at it.
+// before somebody has to look at it. It has one more for each master beside the
+// first, since they are recovered one at a time.
 const maxAttempts = 3
 
 // judge holds a step that a guard refuses: the first in this order that nobody
@@ -181,7 +186,7 @@ func (s *Step) touches(field string) bool {
 // failedOften stops a recover that does not help.
 func (p *planner) failedOften(s *Step) *Held {
 	n := p.policy.Attempts[s.Cluster]
-	if s.Op != Recover || n < maxAttempts {
+	if s.Op != Recover || n < maxAttempts+max(s.Have.masters(func(*Node) bool { return true })-1, 0) {
 		return nil
 	}
 	return &Held{

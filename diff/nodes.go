@@ -97,10 +97,10 @@ func compareNodes(a, b Node) int {
 // broken says that a node does not do its work: it failed or its server is gone.
 func (n *Node) broken() bool { return n.State == NodeFailed || n.State == NodeMissing }
 
-// recovery says what a recover towards to does with the nodes: those it
-// touches, in the order of Step.Nodes (group by group, what comes back before
-// what goes), and all nodes as they are afterwards.
-func (r *revisions) recovery(nodes []Node, to *schema.Spec, named []string) (touched, after []Node) {
+// recovery says what it takes to have no broken nodes any more: those to bring
+// back and those to remove, group by group, and all nodes as they are
+// afterwards.
+func (r *revisions) recovery(nodes []Node, to *schema.Spec, named []string) (back, gone, after []Node) {
 	groups := map[string]bool{}
 	for _, n := range nodes {
 		groups[n.Group] = true
@@ -112,20 +112,20 @@ func (r *revisions) recovery(nodes []Node, to *schema.Spec, named []string) (tou
 			target = r.of(to, &g)
 		}
 		of := nodesOf(nodes, name)
-		gone := leaving(of, g.NodeCount, named, target)
+		goes := leaving(of, g.NodeCount, named, target)
 		for _, n := range of {
-			if slices.ContainsFunc(gone, func(o Node) bool { return o.Name == n.Name }) {
+			if slices.ContainsFunc(goes, func(o Node) bool { return o.Name == n.Name }) {
 				continue
 			}
 			if n.broken() {
-				touched = append(touched, n)
+				back = append(back, n)
 				n.State, n.Reason, n.Revision = NodeReady, "", target
 			}
 			after = append(after, n)
 		}
-		touched = append(touched, gone...)
+		gone = append(gone, goes...)
 	}
-	return touched, after
+	return back, gone, after
 }
 
 // outdated are the nodes that to boots differently than they did. A node whose

@@ -20,7 +20,8 @@ import (
 //	image=i2      a field of the cluster   lost foreign moving unread       what is observed
 //	gpu.flavor=f  a field of a group       UPDATE_FAILED                    its status
 //	key_a=b       a label                  gpu-0=failed, =missing, =old     a node
-//	gpu.key_a=b   a group's label
+//	gpu.key_a=b   a group's label          gpu-0=old@v1.30.2       and the kubelet that it reported
+//	etcd=unknown  what a prober found
 func clusters(t testing.TB, line string) []*word {
 	t.Helper()
 	var cs []*word
@@ -73,6 +74,7 @@ func (w *word) say(t testing.TB, s string) {
 	t.Helper()
 	spec, p := &w.cluster.Spec, &w.cluster.Policy
 	field, value, assigns := strings.Cut(s, "=")
+	state, _, _ := strings.Cut(value, "@")
 	group, count, sized := strings.Cut(s, ":")
 	n, err := strconv.Atoi(s[1:])
 	switch {
@@ -106,7 +108,9 @@ func (w *word) say(t testing.TB, s string) {
 		p.MaxBatchSize = number(t, value)
 	case field == "schedule":
 		p.Schedules = append(p.Schedules, schema.GroupSchedule{Group: value, Cron: "0 8 * * *", TimeZone: "UTC"})
-	case slices.Contains([]string{"failed", "missing", "old", "unknown"}, value):
+	case field == "etcd":
+		w.have.Etcd, w.have.EtcdReason = diff.EtcdHealth(value), "said so"
+	case slices.Contains([]string{"ready", "failed", "missing", "old", "unknown"}, state):
 		w.nodes[field] = value
 	case assigns:
 		assign(t, spec, field, value)
@@ -146,6 +150,8 @@ func assign(t testing.TB, s *schema.Spec, field, value string) {
 	switch field {
 	case "image":
 		s.Image = value
+	case "coe":
+		s.COE = value
 	case "net":
 		s.NetworkDriver = value
 	case "dns":
@@ -186,7 +192,11 @@ func there(t testing.TB, line string) diff.Have {
 		o.Nodes, o.Protected = full.Nodes, w.cluster.Policy.DeletionProtection
 		for i := range o.Nodes {
 			n := &o.Nodes[i]
-			switch w.nodes[n.Name] {
+			state, kubelet, reported := strings.Cut(w.nodes[n.Name], "@")
+			if reported {
+				n.Versions = "kubelet=" + kubelet + " etcd=3.6.5"
+			}
+			switch state {
 			case "failed":
 				n.State, n.Reason = diff.NodeFailed, "boot script failed"
 			case "missing":

@@ -25,6 +25,12 @@ type Policy struct {
 	// Attempts are how often a cluster's recover was started for the spec that is
 	// wanted now, since it was last in order.
 	Attempts map[schema.Key]int
+	// Started is the step of ours that was last accepted for a cluster, if that is
+	// known: what it does if it is in motion, or did if it failed. Only for people.
+	Started map[schema.Key]Op
+	// Overdue are clusters in motion for longer than what they do may take: since
+	// when, as the end of a sentence. Only for people.
+	Overdue map[schema.Key]string
 	// Deletes are how many deletes each cloud had in the last 24 hours.
 	Deletes map[schema.CloudName]int
 	// Acks are the acknowledgement tokens found in commit trailers, by guard.

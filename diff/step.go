@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,22 +18,21 @@ func (p *planner) changes(w *schema.Cluster, h *Observed, base *schema.Spec, nod
 			return g.NodeCount > 0 || slices.ContainsFunc(nodes, func(n Node) bool { return n.Group == group })
 		})
 	}
-	up := p.upgraded(base, w, ds)
+	upgrade, up := p.upgrade(w, h, ds, base, nodes)
 	var steps []Step
 	add := func(s ...Step) { steps = append(steps, s...) }
 	add(p.immutable(w, h, ds)...)
 	add(p.update(w, h, ds)...)
-	add(p.createGroups(w, h, ds)...)
+	if len(upgrade) > 0 && p.apiBehind(base, nodes) { // or a node would come with a newer version than masters have
+		add(upgrade[0])
+		upgrade = upgrade[1:]
+	}
+	add(p.createGroups(w, h, ds, base)...)
 	add(p.resize(w, h, ds, base, up, nodes, true)...)
-	add(p.upgrade(w, h, ds, base, up, nodes)...)
+	add(upgrade...)
 	add(p.resize(w, h, ds, base, up, nodes, false)...)
 	add(p.deleteGroups(w, h, ds, nodes)...)
 	return steps
-}
-
-// upgraded is base as it is after the upgrade, which nodes are measured by.
-func (p *planner) upgraded(base *schema.Spec, w *schema.Cluster, ds []difference) *schema.Spec {
-	return p.blend(base, &w.Spec, fields(p.written(w, ds, ClassUpgrade)))
 }
 
 // written are the changes of a class, each with the place where it was written.
@@ -98,13 +96,15 @@ func (p *planner) update(w *schema.Cluster, h *Observed, ds []difference) []Step
 	return []Step{p.judge(p.changing(Update, w, h, Low, cs...), nil)}
 }
 
-func (p *planner) createGroups(w *schema.Cluster, h *Observed, ds []difference) []Step {
+// createGroups adds groups, with the version that the masters have now where
+// they repeat the cluster's.
+func (p *planner) createGroups(w *schema.Cluster, h *Observed, ds []difference, base *schema.Spec) []Step {
 	var steps []Step
 	for _, d := range ds {
 		if d.Class == ClassGroup && d.To != "" {
 			s := p.changing(CreateGroup, w, h, Low, d.at(w))
 			s.Group = d.Group
-			steps = append(steps, p.judge(s, nil))
+			steps = append(steps, p.judge(s, p.tooNew(base, &w.Spec, d.Group)))
 		}
 	}
 	return steps
@@ -147,26 +147,6 @@ func (p *planner) resize(w *schema.Cluster, h *Observed, ds []difference, base, 
 		steps = append(steps, p.judge(s, own))
 	}
 	return steps
-}
-
-// upgrade is the next batch of a rolling replacement: of one that begins now,
-// with its changes, or of one that is under way, without.
-func (p *planner) upgrade(w *schema.Cluster, h *Observed, ds []difference, base, up *schema.Spec, nodes []Node) []Step {
-	cs := p.written(w, ds, ClassUpgrade)
-	masters, workers := p.outdated(nodes, base, up)
-	left := len(masters) + len(workers)
-	if len(cs) == 0 && left == 0 {
-		return nil
-	}
-	s := p.changing(Upgrade, w, h, Low, cs...)
-	s.Nodes = batch(masters, workers, w.Policy.MaxBatchSize)
-	s.Total = len(nodes)
-	s.Done = s.Total - left
-	if left > 0 {
-		s.Risk = Disruptive
-		s.Why = fmt.Sprintf("%d of %s to go", left, count(s.Total, "node", "nodes"))
-	}
-	return []Step{p.judge(s, nil)}
 }
 
 // notYetSteps say what the cluster asks for and is not carried out yet, so that

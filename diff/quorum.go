@@ -1,0 +1,87 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"jeroboam.io/jeroboam/schema"
+)
+
+// EtcdHealth is how the etcd members of a cluster are, as a prober found.
+type EtcdHealth string
+
+// The answers. Nobody was asked, or who was asked has nothing to say because
+// the cluster cares for itself: then nothing is held.
+const (
+	EtcdNotAsked  EtcdHealth = ""
+	EtcdHealthy   EtcdHealth = "healthy"   // every member on a master that is ready serves, and they have a leader
+	EtcdUnhealthy EtcdHealth = "unhealthy" // one of them does not, or they have no leader
+	EtcdUnknown   EtcdHealth = "unknown"   // they could not be asked
+)
+
+// WantsProbe are the clusters, sorted, whose etcd has to be known healthy before
+// the steps that are due may be started: Observed.Etcd is then to be found out,
+// and the plan computed again.
+func WantsProbe(p Plan) []schema.Key {
+	var keys []schema.Key
+	for _, s := range p.Due() {
+		if len(s.members()) > 0 {
+			keys = append(keys, s.Cluster)
+		}
+	}
+	slices.SortFunc(keys, schema.Key.Compare)
+	return slices.Compact(keys)
+}
+
+// members are the masters that a step replaces and that may hold data, where
+// others are left to lose: a server that is gone takes nothing away when it comes
+// back, nor does a master when none of the others works.
+func (s *Step) members() []string {
+	if s.Have == nil || s.Op != Upgrade && s.Op != Recover {
+		return nil
+	}
+	var replaced []string
+	others := false
+	for i := range s.Have.Nodes {
+		n := &s.Have.Nodes[i]
+		switch named := slices.Contains(s.Nodes, n.Name); {
+		case !s.Have.isMaster(n):
+		case named && n.State != NodeMissing:
+			replaced = append(replaced, n.Name)
+		case !named && n.State == NodeReady:
+			others = true
+		}
+	}
+	if !others {
+		return nil
+	}
+	return replaced
+}
+
+// quorum holds a step that replaces a master unless the others are known to be
+// well: with one more away they may be too few to agree on anything.
+func quorum(s *Step) *Held {
+	masters := s.members()
+	if len(masters) == 0 {
+		return nil
+	}
+	held := &Held{Guard: guardEtcd, Ack: token(guardEtcd, s.Cluster, s.Observed, s.Nodes)}
+	who, why := strings.Join(masters, ", "), shorten(s.Have.EtcdReason)
+	switch s.Have.Etcd {
+	case EtcdNotAsked, EtcdHealthy:
+		return nil
+	case EtcdUnhealthy:
+		held.Reason = fmt.Sprintf("etcd is not healthy (%s), and replacing %s may cost the cluster its data; mend etcd, and the next run goes on", why, who)
+		if s.Op == Upgrade {
+			held.Ack = ""
+			return held
+		}
+	case EtcdUnknown:
+		held.Reason = fmt.Sprintf("whether etcd is healthy without %s is not known (%s); let this machine reach the API of the cluster, and the next run goes on", who, why)
+	default:
+		held.Reason = fmt.Sprintf("etcd is %q, which is none that we know", s.Have.Etcd)
+	}
+	held.Reason += "; or acknowledge, if you know that the other masters have a quorum or that nothing is left to lose"
+	return held
+}
