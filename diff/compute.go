@@ -184,11 +184,12 @@ func (p *planner) settled(w *schema.Cluster, h *Observed) []Step {
 	draft := p.changes(w, h, h.Spec, h.Nodes)
 	recover, to := p.recover(w, h, draft)
 	if recover.Held == nil {
-		_, _, after := p.recovery(h.Nodes, to, w.Policy.NodesToRemove)
-		draft = p.changes(w, h, to, after)
-	}
-	if i := p.before(recover, draft); i >= 0 {
-		steps, draft = append(steps, draft[i]), slices.Delete(draft, i, i+1)
+		before, nodes := p.before(recover)
+		for i := range before {
+			recover.follows(before[i].Held, mastersFirstSay)
+		}
+		_, _, after := p.recovery(nodes, to, w.Policy.NodesToRemove)
+		steps, draft = append(steps, before...), p.changes(w, h, to, after)
 	}
 	steps = append(steps, recover)
 	for _, s := range append(p.adopt(w, h), draft...) {

@@ -131,6 +131,9 @@ func (p *planner) apiBehind(base *schema.Spec, nodes []Node) bool {
 	return false
 }
 
+// mastersFirstSay is why what boots nodes is held while apiBehind.
+const mastersFirstSay = "masters come first to the version with which it boots nodes: "
+
 // neverUp says that a cluster failed before any master worked: there is nothing
 // in it that an older version could not read.
 func neverUp(h *Observed) bool {

@@ -85,16 +85,22 @@ func mastersFirst(h *Observed, back []Node) (now, later []Node) {
 	return now, later
 }
 
-// before finds the step that a recover has to wait for, -1 if there is none: where
-// only workers are gone and some masters have yet to come to the version with
-// which these would boot, the next master is first.
-func (p *planner) before(recover Step, draft []Step) int {
+// before is the step that a recover has to wait for, and the nodes after it:
+// where only workers are gone and some masters have yet to come to the version
+// with which these would boot, the next master is first.
+func (p *planner) before(recover Step) ([]Step, []Node) {
 	h := recover.Have
-	workers := h.masters(func(n *Node) bool { return n.broken() }) == 0
-	if recover.Held != nil || h.Status.failed() || !workers || !p.apiBehind(h.Spec, h.Nodes) {
-		return -1
+	if h.Status.failed() || h.masters(func(n *Node) bool { return n.broken() }) > 0 || !p.apiBehind(h.Spec, h.Nodes) {
+		return nil, h.Nodes
 	}
-	return slices.IndexFunc(draft, func(s Step) bool { return s.Op == Upgrade })
+	s := p.roll(recover.Want, h, nil, h.Spec, h.Spec, h.Nodes, nil)
+	after := slices.Clone(h.Nodes)
+	for i, n := range p.arrived(h.Spec, h.Nodes) {
+		if slices.Contains(s.Nodes, n.Name) {
+			after[i] = n
+		}
+	}
+	return []Step{s}, after
 }
 
 // failure says in a line why a cluster has to recover.

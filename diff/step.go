@@ -23,12 +23,15 @@ func (p *planner) changes(w *schema.Cluster, h *Observed, base *schema.Spec, nod
 	add := func(s ...Step) { steps = append(steps, s...) }
 	add(p.immutable(w, h, ds)...)
 	add(p.update(w, h, ds)...)
+	adding := append(p.createGroups(w, h, ds, base), p.resize(w, h, ds, base, up, nodes, true)...)
 	if len(upgrade) > 0 && p.apiBehind(base, nodes) { // or a node would come with a newer version than masters have
+		for i := range adding {
+			adding[i].follows(upgrade[0].Held, mastersFirstSay)
+		}
 		add(upgrade[0])
 		upgrade = upgrade[1:]
 	}
-	add(p.createGroups(w, h, ds, base)...)
-	add(p.resize(w, h, ds, base, up, nodes, true)...)
+	add(adding...)
 	add(upgrade...)
 	add(p.resize(w, h, ds, base, up, nodes, false)...)
 	add(p.deleteGroups(w, h, ds, nodes)...)

@@ -107,9 +107,13 @@ func inOrder(steps []Step) {
 			continue
 		}
 		s.Nodes = nil
-		if before := steps[i-1].Held; s.Held == nil && before != nil {
-			reason := "the stage before it comes first: " + strings.TrimPrefix(before.Reason, "the stage before it comes first: ")
-			s.Held = &Held{Guard: before.Guard, Reason: reason, Ack: before.Ack}
-		}
+		s.follows(steps[i-1].Held, "the stage before it comes first: ")
+	}
+}
+
+// follows holds a step with what holds the one that has to come before it.
+func (s *Step) follows(before *Held, why string) {
+	if s.Held == nil && before != nil {
+		s.Held = &Held{Guard: before.Guard, Reason: why + strings.TrimPrefix(before.Reason, why), Ack: before.Ack}
 	}
 }

@@ -58,7 +58,7 @@ func drawSpec(t *rapid.T) schema.Spec {
 	s.Image = pick("image", "i1", "i2")
 	s.NetworkDriver = pick("network driver", "flannel", "flannel", "flannel", "calico")
 	s.DNSNameservers = []string{pick("dns", "8.8.8.8", "9.9.9.9")}
-	s.Labels["kube_tag"] = pick("kube_tag", "v1.30", "v1.31")
+	s.Labels["kube_tag"] = pick("kube_tag", "v1.30", "v1.31", "v1.29.4", "v1.30.2", "v1.30.14", "v1.31.1", "v1.32.0")
 	if v := pick("monitoring", "", "true"); v != "" {
 		s.Labels["monitoring_enabled"] = v
 	}
@@ -102,7 +102,7 @@ func drawGroup(t *rapid.T, name string, s schema.Spec) schema.Group {
 		for _, key := range []string{"kube_tag", "availability_zone", "kubelet_options"} {
 			switch rapid.IntRange(0, 3).Draw(t, key) {
 			case 0:
-				own[key] = "x"
+				own[key] = rapid.SampledFrom([]string{"x", "v1.28.9", "v1.30.14", "v1.31.1"}).Draw(t, "own")
 			case 1:
 				delete(own, key)
 			}
@@ -156,11 +156,15 @@ func drawObserved(t *rapid.T, key schema.Key, spec schema.Spec) diff.Observed {
 	if one(t, 15, "unreadable") {
 		o.Spec, o.Unknown = nil, "hidden"
 	}
+	if one(t, 3, "probed") {
+		o.Etcd = rapid.SampledFrom([]diff.EtcdHealth{diff.EtcdHealthy, diff.EtcdUnhealthy, diff.EtcdUnknown}).Draw(t, "etcd")
+	}
 	if one(t, 4, "nodes") {
 		for i := range o.Nodes {
 			n := &o.Nodes[i]
 			n.State = rapid.SampledFrom([]diff.NodeState{diff.NodeReady, diff.NodeReady, diff.NodeFailed, diff.NodeMissing}).Draw(t, "state")
 			n.Revision = rapid.SampledFrom([]string{n.Revision, n.Revision, "old", ""}).Draw(t, "revision")
+			n.Versions = rapid.SampledFrom([]string{"", "", "kubelet=v1.29.4", "kubelet=v1.30.2 etcd=3.5.21"}).Draw(t, "versions")
 		}
 	}
 	return o
@@ -249,7 +253,7 @@ func nodesAfter(s diff.Step, nodes []diff.Node) []diff.Node {
 			i := slices.IndexFunc(nodes, func(n diff.Node) bool { return n.Name == name })
 			if !removes && nodes[i].Group == g.Name && len(stay)+len(again) < g.NodeCount {
 				n := nodes[i]
-				n.State, n.Revision = diff.NodeReady, diff.NodeRevision(s.To, g)
+				n.State, n.Revision, n.Versions = diff.NodeReady, diff.NodeRevision(s.To, g), "kubelet="+s.To.LabelsOf(g)["kube_tag"]
 				again, used[n.Number] = append(again, n), true
 			}
 		}
@@ -258,7 +262,7 @@ func nodesAfter(s diff.Step, nodes []diff.Node) []diff.Node {
 			if !used[number] {
 				after = append(after, diff.Node{
 					Name: fmt.Sprintf("%s-%d", g.Name, number), Group: g.Name, Number: number,
-					Revision: diff.NodeRevision(s.To, g), State: diff.NodeReady,
+					Revision: diff.NodeRevision(s.To, g), State: diff.NodeReady, Versions: "kubelet=" + s.To.LabelsOf(g)["kube_tag"],
 				})
 				lack--
 			}
