@@ -90,6 +90,8 @@ type policyYAML struct {
 	SeenUnprotected []string                    `json:"seenUnprotected"`
 	DeletedByUs     []string                    `json:"deletedByUs"`
 	Attempts        map[string]int              `json:"attempts"`
+	Started         map[string]diff.Op          `json:"started"`
+	Overdue         map[string]string           `json:"overdue"`
 	Deletes         map[schema.CloudName]int    `json:"deletes"`
 	Acks            map[string][]string         `json:"acks"`
 	Objections      map[string][]diff.Objection `json:"objections"`
@@ -165,7 +167,7 @@ func facts(t testing.TB, fsys fs.FS, base *schema.Fleet) diff.Policy {
 	p := diff.Policy{
 		Limits: f.Limits, Rewound: f.Rewound, KnownBefore: f.KnownBefore, Deletes: f.Deletes,
 		Protected: map[schema.Key]string{}, SeenUnprotected: map[schema.Key]bool{}, DeletedByUs: map[schema.Key]bool{},
-		Attempts: map[schema.Key]int{}, Acks: map[string]map[string]bool{}, Objections: map[schema.Key][]diff.Objection{},
+		Attempts: map[schema.Key]int{}, Started: map[schema.Key]diff.Op{}, Overdue: map[schema.Key]string{}, Acks: map[string]map[string]bool{}, Objections: map[schema.Key][]diff.Objection{},
 	}
 	for name, by := range f.Protected {
 		p.Protected[key(t, name)] = by
@@ -178,6 +180,12 @@ func facts(t testing.TB, fsys fs.FS, base *schema.Fleet) diff.Policy {
 	}
 	for name, n := range f.Attempts {
 		p.Attempts[key(t, name)] = n
+	}
+	for name, op := range f.Started {
+		p.Started[key(t, name)] = op
+	}
+	for name, late := range f.Overdue {
+		p.Overdue[key(t, name)] = late
 	}
 	for name, os := range f.Objections {
 		p.Objections[key(t, name)] = os
@@ -239,6 +247,13 @@ func decode(t testing.TB, fsys fs.FS, name string, into any) {
 	}
 }
 
+func doing(s *diff.Step) string {
+	if progress := s.Progress(); progress != "" {
+		return progress
+	}
+	return string(s.Doing)
+}
+
 // long is a plan as the scenarios have it: everything but what is opaque.
 func long(p diff.Plan) string {
 	var b bytes.Buffer
@@ -263,6 +278,12 @@ func long(p diff.Plan) string {
 		}
 		if s.Why != "" {
 			fmt.Fprintf(&b, "\twhy %s\n", s.Why)
+		}
+		if s.Doing != "" || len(s.Stages) > 1 {
+			fmt.Fprintf(&b, "\tdoing %s\n", doing(&s))
+		}
+		if stopped := s.Stopped(); stopped != "" {
+			fmt.Fprintf(&b, "\tstopped %s\n", stopped)
 		}
 		if h := s.Held; h != nil {
 			fmt.Fprintf(&b, "\theld by %s: %s\n", strings.TrimSpace(h.Guard+" "+h.Ack), h.Reason)

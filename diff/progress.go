@@ -80,16 +80,23 @@ func (s *Step) Stopped() string {
 	return fmt.Sprintf("upgrade stopped at %d/%d: %s", s.Done, s.Total, strings.Join(s.Have.failures(), "; "))
 }
 
-// failures are what the backend says of a failure: of the nodes if any failed.
+// failures are what is known of a failure: of each node that says why, or else
+// what the backend says of the whole, or else who failed.
 func (o *Observed) failures() []string {
-	var all []string
+	var told, failed []string
 	for _, n := range slices.SortedFunc(slices.Values(o.Nodes), compareNodes) {
 		if n.State == NodeFailed {
-			all = append(all, n.Name+": "+shorten(n.Reason))
+			failed = append(failed, n.Name+": "+shorten(n.Reason))
+			if n.Reason != "" {
+				told = append(told, failed[len(failed)-1])
+			}
 		}
 	}
-	if len(all) == 0 {
-		all = append(all, shorten(o.Reason))
+	switch {
+	case len(told) > 0:
+		return told
+	case o.Reason != "" || len(failed) == 0:
+		return []string{shorten(o.Reason)}
 	}
-	return all
+	return failed
 }
