@@ -52,6 +52,8 @@ type CloudConfig struct {
 
 	Keys        KeyStore    `json:"keys,omitempty"`        // unset: Barbican, where the cloud has one
 	KeyDelivery KeyDelivery `json:"keyDelivery,omitempty"` // unset: DeliverCredential
+
+	EtcdHealth EtcdHealth `json:"etcdHealth,omitempty"` // unset: EtcdHealthAPI
 }
 
 // KeyStore is where the keys of a cloud's Kubernetes clusters are kept. Whoever
@@ -73,6 +75,16 @@ type KeyDelivery string
 const (
 	DeliverCredential KeyDelivery = "credential" // it reads them from Barbican, for as long as a boot may take
 	DeliverUserData   KeyDelivery = "userData"
+)
+
+// EtcdHealth is what says that etcd is well before a master is replaced.
+type EtcdHealth string
+
+// The ways to know. What Heat and Nova know is that masters reported success at
+// their last boot and that their servers run.
+const (
+	EtcdHealthAPI  EtcdHealth = "api"
+	EtcdHealthHeat EtcdHealth = "heat"
 )
 
 // KeyDir is where keys are kept that are kept locally; empty without a StateDir.

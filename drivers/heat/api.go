@@ -234,6 +234,17 @@ func novaPages[T any](ctx context.Context, c *openstack.Cloud, path, key string,
 	}
 }
 
+// serverStatus is Nova's word for how a server is.
+func (h heatAPI) serverStatus(ctx context.Context, id string) (string, error) {
+	var got struct {
+		Server struct {
+			Status string `json:"status"`
+		} `json:"server"`
+	}
+	err := h.cloud.Get(ctx, "compute", "/servers/"+url.PathEscape(id), nil, &got)
+	return got.Server.Status, err
+}
+
 // server is nil if there is such a server.
 func (h heatAPI) server(ctx context.Context, id string) error {
 	return h.cloud.Get(ctx, "compute", "/servers/"+url.PathEscape(id), nil, nil)

@@ -14,10 +14,6 @@ import (
 	"jeroboam.io/jeroboam/drivers/internal/openstack"
 )
 
-// updateMinutes bounds every update but a create: a node's boot may take an
-// hour, and the nodes of one batch boot beside each other.
-const updateMinutes = 90
-
 // Apply starts one step: one create, one update or one delete of the root stack.
 func (d *Driver) Apply(ctx context.Context, step diff.Step) error {
 	switch step.Op {
@@ -174,14 +170,18 @@ func (d *Driver) update(ctx context.Context, step diff.Step) error {
 	if err != nil {
 		return &drivers.Error{Kind: drivers.Rejected, Op: op, Err: err}
 	}
-	if err := d.admitNodes(ctx, l, &next, updateMinutes); err != nil {
+	t, err := next.typ()
+	if err != nil {
+		return &drivers.Error{Kind: drivers.Rejected, Op: op, Err: err}
+	}
+	if err := d.admitNodes(ctx, l, &next, t.updateMinutes); err != nil {
 		return err
 	}
 	body, err := next.body()
 	if err != nil {
 		return &drivers.Error{Kind: drivers.Rejected, Op: op, Err: err}
 	}
-	body.TimeoutMinutes = updateMinutes
+	body.TimeoutMinutes = t.updateMinutes
 	return d.api.update(ctx, s.path(), body)
 }
 

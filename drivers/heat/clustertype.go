@@ -35,6 +35,7 @@ type clusterType struct {
 
 	serverType, distro, coe string
 	folder                  string // of package templates
+	updateMinutes           int    // bounds every update but a create: a node's boot may take that long
 
 	// fields are the effective fields that it carries out, besides those that
 	// every type does (see required). What it has no use for is an objection,
@@ -218,6 +219,7 @@ type nodeValues struct {
 	Subnet           bool
 	UserData         string
 	Escapes          map[string]string
+	BootSeconds      int // how long the boot may take
 	Master           bool
 	Kubernetes       kubernetesNode // of no meaning to other types
 }
@@ -234,7 +236,7 @@ func (t clusterType) node(number int, s *schema.Spec, g schema.Group, boot strin
 		Boot: boot, Image: s.ImageOf(g), Flavor: g.Flavor, Keypair: s.Keypair,
 		AvailabilityZone: s.LabelsOf(g)["availability_zone"], VolumeSize: g.DockerVolumeSize,
 		Subnet: s.FixedNetwork == "" || s.FixedSubnet != "", UserData: userData,
-		Escapes: t.escapes, Master: g.Role == roleMaster, Kubernetes: kubernetesNodeOf(s, g, boot),
+		Escapes: t.escapes, BootSeconds: bootSeconds(g), Master: g.Role == roleMaster, Kubernetes: kubernetesNodeOf(s, g, boot),
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 // dockerUbuntu is plain Docker hosts: no masters, nothing between the nodes.
 func dockerUbuntu() clusterType {
 	return clusterType{
-		name: "docker_ubuntu", folder: "docker_ubuntu", revision: 1,
+		name: "docker_ubuntu", folder: "docker_ubuntu", revision: 1, updateMinutes: 90,
 		serverType: "vm", distro: "ubuntu", coe: "docker",
 		fields: []string{
 			"keypair", "sshPublicKeys", "externalNetwork", "fixedNetwork", "fixedSubnet", "dnsNameservers",

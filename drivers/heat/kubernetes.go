@@ -25,7 +25,7 @@ func kubernetesFedoraCoreOS() clusterType {
 
 func kubernetes(name, distro string, wrap func(machine) (string, error)) clusterType {
 	return clusterType{
-		name: name, folder: "kubernetes", revision: 1, kubernetes: true,
+		name: name, folder: "kubernetes", revision: 1, kubernetes: true, updateMinutes: 200,
 		serverType: "vm", distro: distro, coe: "kubernetes",
 		fields: slices.Concat(kubernetesFields(), kubernetesLabels("labels/"), kubernetesGroupLabels("nodeGroups/*/labels/")),
 		atBoot: []string{"nodeGroups/*/nodeLabels", "nodeGroups/*/nodeTaints", "labels/flannel_tag", "labels/cloud_provider_tag"},
@@ -38,6 +38,14 @@ func kubernetes(name, distro string, wrap func(machine) (string, error)) cluster
 			return wrap(m)
 		},
 	}
+}
+
+// bootSeconds are what the steps of boot.sh may take in all.
+func bootSeconds(g schema.Group) int {
+	if roleOf(g) == roleMaster {
+		return 11200
+	}
+	return 9900
 }
 
 func kubernetesFields() []string {
