@@ -97,6 +97,22 @@ type Inspector interface {
 	Inspect(ctx context.Context, observed []diff.Observed) ([]diff.Observed, error)
 }
 
+// Prober is a driver that can ask clusters themselves how their etcd is. It is
+// given the clusters in which a master is about to be replaced (diff.WantsProbe),
+// all of which are ours, and returns them in the same order with Observed.Etcd
+// and EtcdReason set, and nothing else changed. Whom it has nothing to say about,
+// because no etcd is in it that replacing a node could harm, it returns as it is.
+// Only EtcdHealthy lets a master go: healthy means that every member on a master
+// that is ready answered now that it serves, and that they have a leader; a
+// master that is not ready is not asked, since it is the one to be replaced.
+//
+// It only reads, remembers no answer, and does not fail because a cluster does:
+// what cannot be reached or does not answer in time is diff.EtcdUnknown with the
+// reason. An error means that none could be asked.
+type Prober interface {
+	Probe(ctx context.Context, observed []diff.Observed) ([]diff.Observed, error)
+}
+
 // Examiner is a driver that can say how well its cloud and credential serve:
 // what they are, what is missing, whom to ask. With write it tries what only a
 // write can show, and leaves nothing behind.

@@ -120,6 +120,7 @@ type bad struct {
 	apply   func(context.Context, diff.Step) error
 	inspect func(context.Context, []diff.Observed) ([]diff.Observed, error)
 	forget  func(context.Context, schema.Key) error
+	probe   func(context.Context, []diff.Observed) ([]diff.Observed, error)
 	open    error
 	drivers.Keeper
 }
@@ -130,6 +131,9 @@ func (b *bad) Forget(ctx context.Context, k schema.Key) error { return b.forget(
 func (b *bad) Observe(ctx context.Context) ([]diff.Observed, error) { return b.observe(ctx) }
 func (b *bad) Inspect(ctx context.Context, have []diff.Observed) ([]diff.Observed, error) {
 	return b.inspect(ctx, have)
+}
+func (b *bad) Probe(ctx context.Context, have []diff.Observed) ([]diff.Observed, error) {
+	return b.probe(ctx, have)
 }
 func (b *bad) Apply(ctx context.Context, s diff.Step) error { return b.apply(ctx, s) }
 
@@ -145,6 +149,7 @@ func (v variant) harness(t testing.TB) *Backend {
 			b.observe, b.apply, b.inspect = d.Observe, d.Apply, d.(drivers.Inspector).Inspect
 			b.Keeper = d.(drivers.Keeper)
 			b.forget = b.Keeper.Forget
+			b.probe = d.(drivers.Prober).Probe
 		}
 		v.wrap(b)
 		return b, b.open
@@ -267,6 +272,22 @@ func variants() []variant {
 					}
 				}
 			})(b)
+		}},
+
+		{"ProbeChangesNothing", "remembers the answer", seeingEach(func(o *diff.Observed) { o.Etcd = diff.EtcdHealthy })},
+		{"ProbeChangesNothing", "tells what it saw on the way", func(b *bad) {
+			b.probe = func(ctx context.Context, have []diff.Observed) ([]diff.Observed, error) {
+				asked, err := b.good.(drivers.Prober).Probe(ctx, have)
+				for i := range asked {
+					asked[i].Version += "+"
+				}
+				return asked, err
+			}
+		}},
+		{"ProbeChangesNothing", "forgets a cluster", func(b *bad) {
+			b.probe = func(ctx context.Context, have []diff.Observed) ([]diff.Observed, error) {
+				return b.good.(drivers.Prober).Probe(ctx, have[1:])
+			}
 		}},
 
 		{"CreateThenPlanIsEmpty", "asks for one node less", forOp(diff.Create, func(s *diff.Step) {
@@ -473,6 +494,14 @@ func variants() []variant {
 		})},
 		{"RecoverReplacesOnlyTheFailed", "recovers all nodes", forOp(diff.Recover, everyWorker)},
 		{"RecoverReplacesOnlyTheFailed", "asks for the same and gets the same", forOp(diff.Recover, func(s *diff.Step) { s.Nodes = nil })},
+		{"RecoverLeavesOtherFailedNodesAlone", "recovers all that failed", forOp(diff.Recover, func(s *diff.Step) {
+			s.Nodes = nil
+			for _, n := range s.Have.Nodes {
+				if n.State == diff.NodeFailed {
+					s.Nodes = append(s.Nodes, n.Name)
+				}
+			}
+		})},
 		{"FailedUpgradeStopsAndRecovers", "goes on after a failed batch", func(b *bad) {
 			b.observe = func(ctx context.Context) ([]diff.Observed, error) {
 				b.m.each("", func(_ string, c *live) {

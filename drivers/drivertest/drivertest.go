@@ -106,6 +106,7 @@ func promises() []promise {
 		{"ObserveIsSorted", nil, observeIsSorted},
 		{"ObserveTwiceIsEqual", nil, observeTwiceIsEqual},
 		{"RememberedIsEqual", nil, rememberedIsEqual},
+		{"ProbeChangesNothing", []string{"Writes"}, probeChangesNothing},
 
 		{"CreateThenPlanIsEmpty", nil, createThenPlanIsEmpty},
 		{"CreateIsSeenAtOnce", nil, createIsSeenAtOnce},
@@ -129,6 +130,7 @@ func promises() []promise {
 		{"ResizeAmidUpgradeRollsNothing", nil, resizeAmidUpgradeRollsNothing},
 		{"FailedBootNamesNodeAndReason", []string{"FailBoot"}, failedBootNamesNodeAndReason},
 		{"RecoverReplacesOnlyTheFailed", []string{"FailBoot"}, recoverReplacesOnlyTheFailed},
+		{"RecoverLeavesOtherFailedNodesAlone", []string{"FailBoot"}, recoverLeavesOtherFailedNodesAlone},
 		{"FailedUpgradeStopsAndRecovers", []string{"FailBoot"}, failedUpgradeStopsAndRecovers},
 		{"FailedCreateRecovers", []string{"FailBoot"}, failedCreateRecovers},
 

@@ -153,3 +153,10 @@ func (m *Memory) Leftovers(name schema.ClusterName) []string {
 	})
 	return left
 }
+
+// SetEtcd makes a cluster answer so when its etcd is asked for.
+func (m *Memory) SetEtcd(name schema.ClusterName, health diff.EtcdHealth, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.etcd[name] = etcd{health, reason}
+}

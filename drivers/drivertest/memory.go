@@ -27,6 +27,7 @@ type Memory struct {
 	keys     map[string]*pki.Keys    // by owner and name
 	faults   map[Fault]chan struct{} // closed when the fault ends
 	boots    map[int]bootFault
+	etcd     map[schema.ClusterName]etcd
 	place    drivers.Place
 	made     int // counts whatever gets an id
 	writes   int
@@ -43,10 +44,16 @@ type live struct {
 
 type bootFault struct{ name, reason string }
 
+// etcd is what a cluster answers when it is asked.
+type etcd struct {
+	health diff.EtcdHealth
+	reason string
+}
+
 // NewMemory gives an empty project.
 func NewMemory() *Memory {
 	return &Memory{
-		clusters: map[string]*live{}, gone: map[string]bool{}, lost: map[string]bool{}, keys: map[string]*pki.Keys{}, faults: map[Fault]chan struct{}{}, boots: map[int]bootFault{},
+		clusters: map[string]*live{}, gone: map[string]bool{}, lost: map[string]bool{}, keys: map[string]*pki.Keys{}, faults: map[Fault]chan struct{}{}, boots: map[int]bootFault{}, etcd: map[schema.ClusterName]etcd{},
 		place: drivers.Place{AuthURL: "https://memory.test/v3", Region: "RegionOne", ProjectID: "p1"},
 	}
 }
@@ -77,6 +84,7 @@ var (
 	_ drivers.Placed    = (*memoryDriver)(nil)
 	_ drivers.Inspector = (*memoryDriver)(nil)
 	_ drivers.Keeper    = (*memoryDriver)(nil)
+	_ drivers.Prober    = (*memoryDriver)(nil)
 )
 
 // Place gives where the driver works.
@@ -372,10 +380,13 @@ func (m *Memory) finish(c *live) {
 	var reasons []string
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
+		if n.State == diff.NodeFailed {
+			reasons = append(reasons, n.Name+": "+n.Reason)
+		}
 		if n.State != diff.NodeMoving {
 			continue
 		}
-		n.State, n.Server = diff.NodeReady, m.id("server")
+		n.State, n.Server, n.Versions = diff.NodeReady, m.id("server"), ""
 		if n.Address == "" {
 			n.Address = "10.0.0." + strconv.Itoa(m.made)
 		}
@@ -384,6 +395,9 @@ func (m *Memory) finish(c *live) {
 				n.State, n.Reason = diff.NodeFailed, f.reason
 				reasons = append(reasons, n.Name+": "+f.reason)
 			}
+		}
+		if g, _ := c.Spec.Group(n.Group); n.State == diff.NodeReady && c.Spec.LabelsOf(g)["kube_tag"] != "" {
+			n.Versions = "kubelet=" + c.Spec.LabelsOf(g)["kube_tag"] + " containerd=v2.1.4"
 		}
 	}
 	end := "_COMPLETE"
@@ -411,4 +425,24 @@ func wrap(op string, err error) error {
 		e.Op = op
 	}
 	return err
+}
+
+// Probe gives what SetEtcd said; of a cluster of kubernetes of which it said
+// nothing, that all is well, and of others nothing.
+func (d *memoryDriver) Probe(ctx context.Context, observed []diff.Observed) ([]diff.Observed, error) {
+	if err := d.reach(ctx, "ask etcd"); err != nil {
+		return nil, err
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	asked := slices.Clone(observed)
+	for i := range asked {
+		o := &asked[i]
+		if e, ok := d.m.etcd[o.Key.Name]; ok {
+			o.Etcd, o.EtcdReason = e.health, e.reason
+		} else if o.Spec != nil && o.Spec.COE == "kubernetes" {
+			o.Etcd = diff.EtcdHealthy
+		}
+	}
+	return asked, nil
 }

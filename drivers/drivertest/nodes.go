@@ -150,6 +150,34 @@ func recoverReplacesOnlyTheFailed(w *world) {
 	w.replaced(broken, after, failed...)
 }
 
+// Masters that failed are recovered one at a time: those that are not named
+// keep their servers, whatever became of their boots.
+func recoverLeavesOtherFailedNodesAlone(w *world) {
+	c, o := w.running("a", workers(1))
+	undo := w.FailBoot(w.TB, string(c.Name), "it does not start")
+	next := changed(c, workers(4))
+	broken := w.carryOut(resize(next, o))
+	failed := w.failed(broken)
+	w.equal(3, len(failed))
+	undo()
+	for i, name := range failed {
+		after := w.carryOut(step(diff.Recover, next, broken, name))
+		w.untouched(o.Nodes, after)
+		w.replaced(broken, after, name)
+		if i+1 == len(failed) {
+			w.inSync(next, after)
+			return
+		}
+		w.equal(diff.UpdateFailed, after.Status)
+		w.equal(failed[i+1:], w.failed(after))
+		if i > 0 { // a cluster that has just failed may not tell servers yet
+			rest := failed[i+1:]
+			w.equal(servers(only(broken.Nodes, rest...)), servers(only(after.Nodes, rest...)))
+		}
+		o.Nodes, broken = append(o.Nodes, only(after.Nodes, name)...), after
+	}
+}
+
 func failedUpgradeStopsAndRecovers(w *world) {
 	c, o := w.running("a", workers(3))
 	old := theWorkers(o)

@@ -51,3 +51,34 @@ func rememberedIsEqual(w *world) {
 	w.driver = w.open(func(o *drivers.Options) { o.Memory = remember(old) })
 	w.inSync(next, w.see(next))
 }
+
+// Clusters are asked how they are, and nothing comes of it but the answer.
+func probeChangesNothing(w *world) {
+	w.running("a", workers(2))
+	w.running("b", nil)
+	before, writes := w.observe(), w.Writes()
+	for _, o := range before {
+		if o.Etcd != diff.EtcdNotAsked || o.EtcdReason != "" {
+			w.Errorf("nobody asked and etcd of %s is %q (%s)", o.Key, o.Etcd, o.EtcdReason)
+		}
+	}
+	prober, ok := w.driver.(drivers.Prober)
+	if !ok {
+		return
+	}
+	asked, err := prober.Probe(w.Context(), slices.Clone(before))
+	if err != nil {
+		w.Fatalf("probe: %v", err)
+	}
+	for i := range asked {
+		switch o := &asked[i]; o.Etcd {
+		case diff.EtcdNotAsked, diff.EtcdHealthy, diff.EtcdUnhealthy, diff.EtcdUnknown:
+			o.Etcd, o.EtcdReason = diff.EtcdNotAsked, ""
+		default:
+			w.Errorf("etcd of %s is %q", o.Key, o.Etcd)
+		}
+	}
+	w.equal(before, asked)
+	w.equal(before, w.observe())
+	w.equal(writes, w.Writes())
+}

@@ -82,6 +82,7 @@ func equal(a, b *diff.Observed) bool {
 		a.Owner == b.Owner && a.Status == b.Status && a.Reason == b.Reason &&
 		a.Moving == b.Moving && a.Unknown == b.Unknown &&
 		a.Type == b.Type && a.TypeRevision == b.TypeRevision && a.Protected == b.Protected &&
+		a.Etcd == b.Etcd && a.EtcdReason == b.EtcdReason &&
 		a.APIAddress == b.APIAddress && a.CreatedAt == b.CreatedAt && a.UpdatedAt == b.UpdatedAt &&
 		slices.Equal(a.Nodes, b.Nodes) && slices.Equal(a.Drift, b.Drift) &&
 		(a.Spec == b.Spec || reflect.DeepEqual(a.Spec, b.Spec))

@@ -203,7 +203,7 @@ func TestEqualSeesEveryField(t *testing.T) {
 		v := reflect.ValueOf(&b).Elem().FieldByIndex(f.Index)
 		other := reflect.New(v.Type()).Elem()
 		if v.IsZero() {
-			other = reflect.ValueOf(nonZero(t, v))
+			other = reflect.ValueOf(nonZero(t, v)).Convert(v.Type())
 		}
 		v.Set(other)
 		if record.Equal(&a, &b) {
