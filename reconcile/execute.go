@@ -75,7 +75,7 @@ func (r *Reconciler) finish(ctx context.Context, step diff.Step, err error) erro
 			return fmt.Errorf("write delete: %w", err)
 		}
 	}
-	outcome := "accepted"
+	outcome := Accepted
 	if err != nil {
 		outcome = string(drivers.KindOf(err))
 	}
@@ -182,7 +182,7 @@ func (r *Reconciler) resolve(ctx context.Context, l *look) (errs []error) {
 		if i.Op == diff.Delete && o.ID == i.ID && (o.Status == diff.DeleteInProgress || o.Status == diff.DeleteComplete || o.Status == diff.DeleteFailed) {
 			errs = append(errs, r.Store.Deleted(ctx, i.Key, i.ID, i.At))
 		}
-		errs = append(errs, r.Store.Finish(ctx, i.Operation, "resolved", r.Now()))
+		errs = append(errs, r.Store.Finish(ctx, i.Operation, Resolved, r.Now()))
 	}
 	return errs
 }

@@ -159,6 +159,7 @@ type memory struct {
 	places  map[schema.CloudName]drivers.Place
 	firings map[string]time.Time
 	intents []Intent
+	last    map[schema.Key]Intent // started last, by cluster
 
 	restored bool // from the board: the store has yet to be told
 }
@@ -167,12 +168,13 @@ type memory struct {
 // board says what guards must know. Otherwise it is read by those who will write
 // it, and once: it has a file for each cluster.
 func (r *Reconciler) remember(ctx context.Context, readOnly bool) (m memory, err error) {
-	var errs [5]error
+	var errs [6]error
 	m.head, errs[0] = r.Store.Head(ctx)
 	m.facts, errs[1] = r.Store.Facts(ctx)
 	m.deletes, errs[2] = r.Store.DeletesSince(ctx, r.Now().Add(-24*time.Hour))
 	m.firings, errs[3] = r.Store.Firings(ctx)
 	m.intents, errs[4] = r.Store.OpenIntents(ctx)
+	m.last, errs[5] = r.Store.LastIntents(ctx)
 	if err := errors.Join(errs[:]...); err != nil {
 		return m, fmt.Errorf("read local store: %w", err)
 	}

@@ -21,6 +21,8 @@ func (r *Reconciler) policy(ctx context.Context, l *look) diff.Policy {
 		SeenUnprotected: map[schema.Key]bool{},
 		DeletedByUs:     map[schema.Key]bool{},
 		Attempts:        map[schema.Key]int{},
+		Started:         map[schema.Key]diff.Op{},
+		Overdue:         r.overdue(l),
 		Deletes:         map[schema.CloudName]int{},
 		Acks:            acks(l.report.Snapshot.Commits),
 		Objections:      r.objections(ctx, l),
@@ -58,6 +60,11 @@ func (r *Reconciler) clusterFacts(l *look, p *diff.Policy) {
 	for _, i := range l.memory.intents { // a delete whose answer we did not live to see
 		if i.Op == diff.Delete && observed[i.Key].ID == i.ID {
 			p.DeletedByUs[i.Key] = true
+		}
+	}
+	for k, i := range l.memory.last {
+		if i.ID == observed[k].ID || i.Op == diff.Create {
+			p.Started[k] = i.Op
 		}
 	}
 	for _, c := range l.fleet.Clusters {

@@ -9,7 +9,8 @@
 // again, names are deterministic, and an intent is durable before each call.
 //
 // Read RunOnce first: it is the story. secrets.go, observe.go and policy.go gather
-// what Compute decides on, forget.go and execute.go carry out, record.go and status.go say what
+// what Compute decides on, and probe.go what only a cluster itself can say.
+// execute.go and forget.go carry out, record.go and status.go say what
 // came of it. source.go and recorder.go are the interfaces to Git and to the
 // local store, whose implementations are the packages below this one.
 package reconcile
@@ -108,6 +109,7 @@ type look struct {
 	unforgotten map[schema.Key]bool // gone, and their keys could not be removed
 
 	inspected map[schema.CloudName]bool
+	overdue   map[schema.Key]string // in motion for too long: since when
 	lastSeen  []diff.Observed // of the clouds that cannot be read now: for people, not for decisions
 }
 
@@ -135,7 +137,7 @@ func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	r.observe(ctx, l, readOnly)
 	policy := r.policy(ctx, l)
 	l.deletedByUs = policy.DeletedByUs
-	l.report.Plan = diff.Compute(l.fleet, l.have, policy)
+	l.overdue, l.report.Plan = policy.Overdue, r.decide(ctx, l, policy)
 	r.Log.Debug("planned", zap.String("run", l.report.Run), zap.String("commit", l.report.Snapshot.Commit),
 		zap.Int("steps", len(l.report.Plan.Steps)), zap.Int("in_sync", l.report.Plan.InSync))
 	return l, nil

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -23,6 +24,8 @@ type Record struct {
 	StackID           string            `json:"stack_id,omitempty"`
 	ProjectID         string            `json:"project_id,omitempty"`
 	COE               string            `json:"coe,omitempty"`
+	COEVersion        string            `json:"coe_version,omitempty"`       // the oldest kubelet that a master reported
+	ContainerVersion  string            `json:"container_version,omitempty"` // the oldest containerd that a master reported
 	APIAddress        string            `json:"api_address,omitempty"`
 	NodeCount         int               `json:"node_count"`
 	MasterCount       int               `json:"master_count"`
@@ -48,6 +51,8 @@ type Record struct {
 	ImageID            string           `json:"image_id,omitempty"`
 	DeletionProtection bool             `json:"deletion_protection"`
 	Declared           string           `json:"declared,omitempty"` // file:line:column of the document
+	Progress           string           `json:"progress,omitempty"` // of an upgrade under way: "upgrade 3/7 to v1.30.14, then v1.31.14"
+	Advice             string           `json:"advice,omitempty"`   // what to do if it does not get on, and what happens by itself
 	Pending            []string         `json:"pending,omitempty"`  // steps that the next runs take
 	Held               []string         `json:"held,omitempty"`
 	Drift              []string         `json:"drift,omitempty"`
@@ -72,11 +77,21 @@ type RecordNode struct {
 	Reason  string `json:"reason,omitempty"`
 	Address string `json:"address,omitempty"`
 	Server  string `json:"server,omitempty"`
+	// Versions are what the node reported: "kubelet=v1.36.3 containerd=v2.4.2".
+	Versions string `json:"versions,omitempty"`
 }
 
 // Key is the record's cluster.
 func (r Record) Key() schema.Key {
 	return schema.Key{Cloud: r.Cloud, Name: schema.ClusterName(r.Name)}
+}
+
+// Steps are how far an upgrade is and what comes after, for a column.
+func (r Record) Steps() []string {
+	if r.Progress == "" {
+		return r.Pending
+	}
+	return append([]string{r.Progress}, r.Pending...)
 }
 
 // Statuses that Magnum does not have, of clusters that do not exist.
@@ -119,6 +134,9 @@ func records(l *look) []Record {
 		}
 		rec.planned(steps[k], started[k])
 		rec.started(started[k])
+		if rec.Advice = advise(steps[k], started[k], l.overdue[k]); l.overdue[k] != "" {
+			rec.StatusReason = rec.Status + " " + l.overdue[k]
+		}
 		all = append(all, rec)
 	}
 	slices.SortFunc(all, func(a, b Record) int { return a.Key().Compare(b.Key()) })
@@ -181,7 +199,13 @@ func (r *Record) node(n diff.Node) {
 		if g.Name != n.Group {
 			continue
 		}
-		g.Nodes = append(g.Nodes, RecordNode{Name: n.Name, State: string(n.State), Reason: n.Reason, Address: n.Address, Server: n.Server})
+		g.Nodes = append(g.Nodes, RecordNode{
+			Name: n.Name, State: string(n.State), Reason: n.Reason, Address: n.Address, Server: n.Server, Versions: n.Versions,
+		})
+		if g.Role == "master" {
+			r.COEVersion = older(r.COEVersion, n.Version("kubelet"))
+			r.ContainerVersion = older(r.ContainerVersion, n.Version("containerd"))
+		}
 		if n.Address != "" && g.Role == "master" {
 			r.MasterAddresses = append(r.MasterAddresses, n.Address)
 		} else if n.Address != "" {
@@ -191,6 +215,17 @@ func (r *Record) node(n diff.Node) {
 			r.fault(g.Name, n.Name+": "+n.Reason)
 		}
 	}
+}
+
+// older is the older of two versions; one that is not known, or is none, is not
+// compared.
+func older(a, b string) string {
+	x, isA := schema.ParseKube(a)
+	y, isB := schema.ParseKube(b)
+	if isB && (!isA || y.Compare(x) < 0) {
+		return b
+	}
+	return cmp.Or(a, b)
 }
 
 func (r *Record) fault(group, reason string) {
@@ -203,22 +238,32 @@ func (r *Record) fault(group, reason string) {
 	r.Faults[group] = reason
 }
 
-// planned shows what is still to come and what is held.
+// planned shows how far an upgrade is or where it stopped, what is still to come
+// and what is held. The stages of an upgrade are one.
 func (r *Record) planned(steps []diff.Step, done Result) {
-	for _, s := range steps {
-		if done.Err == nil && s.Operation == done.Step.Operation && s.Held == nil {
-			continue
+	upgrade := false
+	for i := range steps {
+		s := &steps[i]
+		if stopped := s.Stopped(); stopped != "" {
+			r.StatusReason = stopped
 		}
+		later := upgrade && s.Op == diff.Upgrade
+		upgrade = upgrade || s.Op == diff.Upgrade
+		begun := done.Err == nil && s.Operation == done.Step.Operation && s.Held == nil
 		name := string(s.Op)
 		if s.Group != "" {
 			name += " " + s.Group
 		}
 		switch {
+		case later:
 		case s.Held != nil:
 			r.Held = append(r.Held, fmt.Sprintf("%s: %s: %s", name, s.Held.Guard, s.Held.Reason))
-		case s.Op == diff.Wait: // the status says it
-		case s.Total > 0:
-			r.Pending = append(r.Pending, fmt.Sprintf("%s %d/%d", name, s.Done, s.Total))
+		case begun, s.Op == diff.Wait:
+			r.Progress = s.Progress()
+		case s.Op == diff.Upgrade:
+			if r.Progress == "" { // else it has been told
+				r.Pending = append(r.Pending, cmp.Or(s.Progress(), name))
+			}
 		default:
 			r.Pending = append(r.Pending, name)
 		}
@@ -226,7 +271,7 @@ func (r *Record) planned(steps []diff.Step, done Result) {
 }
 
 // started shows the status that Magnum shows when it has accepted a request,
-// without asking the cloud once more.
+// without asking the cloud once more. Why a cluster is recovered stays in sight.
 func (r *Record) started(x Result) {
 	switch {
 	case x.Step.Op == "":
@@ -236,6 +281,8 @@ func (r *Record) started(x Result) {
 		r.Status, r.StatusReason = string(diff.CreateInProgress), ""
 	case x.Step.Op == diff.Delete:
 		r.Status, r.StatusReason = string(diff.DeleteInProgress), ""
+	case x.Step.Op == diff.Recover:
+		r.Status, r.StatusReason = string(diff.UpdateInProgress), "recover: "+cmp.Or(x.Step.Stopped(), x.Step.Why)
 	default:
 		r.Status, r.StatusReason = string(diff.UpdateInProgress), ""
 	}

@@ -20,6 +20,9 @@ type Recorder interface {
 	Begin(ctx context.Context, i Intent) error
 	Finish(ctx context.Context, operation, outcome string, at time.Time) error
 	OpenIntents(ctx context.Context) ([]Intent, error)
+	// LastIntents are, for each cluster, the last one that the cloud accepted or
+	// may have accepted, as far as they are kept.
+	LastIntents(ctx context.Context) (map[schema.Key]Intent, error)
 
 	Facts(ctx context.Context) (map[schema.Key]Facts, error)
 	DeclareProtection(ctx context.Context, commit string, declared map[schema.Key]bool) error
@@ -52,6 +55,13 @@ type Intent struct {
 	SpecHash  string // of the spec that it asks for; empty for delete
 	At        time.Time
 }
+
+// How intents end that may have changed something. Any other outcome is the kind
+// of the error with which the cloud refused.
+const (
+	Accepted = "accepted" // the cloud said so
+	Resolved = "resolved" // nobody knows; what was observed since then counts
+)
 
 // Deletion is a delete of ours that the cloud accepted.
 type Deletion struct {

@@ -197,7 +197,7 @@ func readme(c schema.Config, report Report) []byte {
 	if len(report.Records) == 0 {
 		return b.Bytes()
 	}
-	b.WriteString("| cluster | status | nodes | template | next | remarks |\n|--|--|--|--|--|--|\n")
+	b.WriteString("| cluster | status | nodes | template | steps | remarks |\n|--|--|--|--|--|--|\n")
 	rows := slices.Clone(report.Records)
 	slices.SortStableFunc(rows, func(x, y Record) int { return cmp.Compare(attention(y), attention(x)) })
 	for i, r := range rows {
@@ -206,7 +206,7 @@ func readme(c schema.Config, report Report) []byte {
 			break
 		}
 		fmt.Fprintf(&b, "| [%s](%s) | %s | %d | %s | %s | %s |\n", r.Key(), statusPath(r.Key()), r.Status,
-			r.NodeCount+r.MasterCount, r.ClusterTemplateID, cell(strings.Join(r.Pending, ", ")), cell(remarks(r)))
+			r.NodeCount+r.MasterCount, r.ClusterTemplateID, cell(strings.Join(r.Steps(), ", ")), cell(remarks(r)))
 	}
 	return b.Bytes()
 }
@@ -227,12 +227,15 @@ func attention(r Record) int {
 
 func remarks(r Record) string {
 	var parts []string
-	if strings.HasSuffix(r.Status, "_FAILED") || r.Status == statusUnknown {
+	if strings.HasSuffix(r.Status, "_FAILED") || r.Status == statusUnknown || r.Advice != "" {
 		parts = append(parts, r.StatusReason)
 	} else {
 		for _, group := range slices.Sorted(maps.Keys(r.Faults)) {
 			parts = append(parts, group+": "+r.Faults[group])
 		}
+	}
+	if r.Advice != "" {
+		parts = append(parts, r.Advice)
 	}
 	for _, h := range r.Held {
 		parts = append(parts, "held: "+h)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jeroboam.io/jeroboam/reconcile"
+	"jeroboam.io/jeroboam/schema"
 )
 
 // keepFinished is how many finished intents stay to be looked at.
@@ -58,6 +59,21 @@ func (s *Store) OpenIntents(ctx context.Context) ([]reconcile.Intent, error) {
 		return err
 	}, `SELECT operation, cloud, name, op, id, version, spec, at FROM intent WHERE outcome IS NULL ORDER BY at, operation`)
 	return open, err
+}
+
+// LastIntents are, for each cluster, the last intent that was not refused.
+func (s *Store) LastIntents(ctx context.Context) (map[schema.Key]reconcile.Intent, error) {
+	last := map[schema.Key]reconcile.Intent{}
+	err := s.each(ctx, "read last intents", func(r *sql.Rows) error {
+		var i reconcile.Intent
+		var at int64
+		err := r.Scan(&i.Operation, &i.Key.Cloud, &i.Key.Name, &i.Op, &i.ID, &i.Version, &i.SpecHash, &at)
+		i.At = moment(at)
+		last[i.Key] = i
+		return err
+	}, `SELECT operation, cloud, name, op, id, version, spec, at FROM intent
+WHERE outcome IS NULL OR outcome IN (?, ?) ORDER BY at, rowid`, reconcile.Accepted, reconcile.Resolved)
+	return last, err
 }
 
 // stamp and moment store a time as nanoseconds since 1970; 0 is no time at all.

@@ -41,11 +41,7 @@ func (p *page) block(alike []block) {
 
 func (p *page) step(indent int, cluster string, t told) {
 	mark, style := t.symbol()
-	progress := t.progress
-	if progress != "" && t.op == diff.Wait {
-		progress += " nodes"
-	}
-	p.line(indent, cell{mark, style}, cell{t.title, style}, text(cluster).in(bold), ofGroup(t.group), text(progress), risk(t.risk), at(t.at))
+	p.line(indent, cell{mark, style}, cell{t.title, style}, text(cluster).in(bold), ofGroup(t.group), text(t.progress), risk(t.risk), at(t.at))
 	var rows [][]cell
 	for _, c := range t.changes {
 		rows = append(rows, []cell{text(c.field + ":"), text(c.from + " -> " + c.to), at(c.at)})

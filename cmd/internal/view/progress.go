@@ -75,6 +75,7 @@ func (p *Progress) Done(at time.Time) error {
 		case stateOf(t.Record) == failed:
 			out.line(0, text(t.Key().String()).in(bold), text(t.Status).in(red), text("nodes "+nodesOf(t.Record)))
 			out.lines(4, t.StatusReason)
+			out.lines(4, t.Advice)
 		}
 	}
 	if len(left) > 0 {
@@ -119,7 +120,7 @@ type event struct {
 	gone bool
 }
 
-// moved are the clusters whose status or nodes are others than before, and
+// moved are the clusters whose status, nodes or progress are others than before, and
 // those that are gone. The first look tells those that are on their way. With
 // arrivals only, it tells what has come to rest: a live line shows the others.
 func moved(was, now []trip, arrivals bool) []event {
@@ -127,7 +128,7 @@ func moved(was, now []trip, arrivals bool) []event {
 	var events []event
 	for _, t := range now {
 		b, known := before[t.Key()]
-		changed := known && (b.Status != t.Status || nodesOf(b.Record) != nodesOf(t.Record)) || !known && (underWay(t) || was != nil)
+		changed := known && (b.Status != t.Status || nodesOf(b.Record) != nodesOf(t.Record) || b.Progress != t.Progress) || !known && (underWay(t) || was != nil)
 		if changed && (!arrivals || !underWay(t)) {
 			events = append(events, event{trip: t})
 		}
@@ -157,7 +158,7 @@ func (p *page) events(events []event, began, at time.Time) {
 			continue
 		}
 		remark := ""
-		if stateOf(e.Record) != moving {
+		if stateOf(e.Record) != moving || e.Advice != "" {
 			remark = cutEnd(clean(remarks(e.Record)), maxRemark)
 		}
 		rows = append(rows, slices.Concat([]cell{when}, e.row(), []cell{text(remark)}))
@@ -168,7 +169,7 @@ func (p *page) events(events []event, began, at time.Time) {
 func (t trip) row() []cell {
 	return []cell{
 		text(t.Key().String()).in(bold), text(t.Status).in(statusStyle(t.Record)), text("nodes " + nodesOf(t.Record)),
-		text(strings.Join(t.Pending, ", ")),
+		text(strings.Join(t.Steps(), ", ")),
 	}
 }
 

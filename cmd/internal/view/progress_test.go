@@ -20,10 +20,11 @@ func looks() [][]reconcile.Record {
 	declared := record("new", "DECLARED")
 	declared.Pending, declared.NodeGroups = []string{"create"}, nil
 	pending := record("api", "UPDATE_IN_PROGRESS", diff.NodeReady, diff.NodeMoving)
-	pending.Pending = []string{"upgrade 1/2"}
+	pending.Progress = "upgrade 1/2"
 	broken := record("new", "CREATE_FAILED", diff.NodeFailed)
 	broken.Pending = []string{"recover"}
 	broken.StatusReason = "new-worker-0: no valid host\nwas found"
+	broken.Advice = "the next run recovers new-worker-0 and replaces nothing else"
 	still := record("web", "CREATE_COMPLETE", diff.NodeReady)
 	old := record("old", "DELETE_IN_PROGRESS", diff.NodeMoving)
 	return [][]reconcile.Record{

@@ -18,6 +18,12 @@ func RecordText(w io.Writer, r reconcile.Record, o Options) error {
 	out := newPage(o)
 	out.line(0, text(r.Key().String()).in(bold), text(r.Status).in(statusStyle(r)))
 	out.lines(4, r.StatusReason)
+	if r.Progress != "" {
+		out.line(4, text(r.Progress).in(cyan))
+	}
+	if r.Advice != "" {
+		out.line(4, text("what to do:").in(bold), text(r.Advice))
+	}
 	out.table(2, attributes(r))
 	out.groups(r)
 	out.nodes(r)
@@ -55,6 +61,8 @@ func attributes(r reconcile.Record) [][]cell {
 		{"template", r.ClusterTemplateID},
 		{"cluster type", r.ClusterType},
 		{"coe", r.COE},
+		{"coe version", r.COEVersion},
+		{"container version", r.ContainerVersion},
 		{"image", r.ImageID},
 		{"keypair", r.Keypair},
 		{"api address", r.APIAddress},
@@ -105,25 +113,36 @@ func (p *page) groups(r reconcile.Record) {
 }
 
 func (p *page) nodes(r reconcile.Record) {
-	rows := [][]cell{heading("NODE", "GROUP", "STATE", "ADDRESS", "SERVER")}
+	head := []string{"NODE", "GROUP", "STATE", "ADDRESS", "SERVER"}
+	if slices.ContainsFunc(r.NodeGroups, func(g reconcile.RecordGroup) bool {
+		return slices.ContainsFunc(g.Nodes, func(n reconcile.RecordNode) bool { return n.Versions != "" })
+	}) {
+		head = append(head, "VERSIONS")
+	}
+	rows := [][]cell{heading(head...)}
 	for _, g := range r.NodeGroups {
 		for _, n := range g.Nodes {
-			state := text(n.State)
-			switch diff.NodeState(n.State) {
-			case diff.NodeReady:
-				state = state.in(green)
-			case diff.NodeMoving:
-				state = state.in(cyan)
-			case diff.NodeFailed, diff.NodeMissing:
-				state = state.in(red)
-			}
-			rows = append(rows, []cell{text(n.Name), text(g.Name), state, text(n.Address), text(n.Server)})
+			row := []cell{text(n.Name), text(g.Name), stateCell(n), text(n.Address), text(n.Server), text(n.Versions)}
+			rows = append(rows, row[:len(head)])
 		}
 	}
 	if len(rows) > 1 {
 		p.blank()
 		p.table(2, rows)
 	}
+}
+
+func stateCell(n reconcile.RecordNode) cell {
+	state := text(n.State)
+	switch diff.NodeState(n.State) {
+	case diff.NodeReady:
+		return state.in(green)
+	case diff.NodeMoving:
+		return state.in(cyan)
+	case diff.NodeFailed, diff.NodeMissing:
+		return state.in(red)
+	}
+	return state
 }
 
 // list writes texts, each of which may have several lines, below a title.

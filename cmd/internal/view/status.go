@@ -17,19 +17,35 @@ func StatusText(w io.Writer, records []reconcile.Record, o Options) error {
 	out.line(0, text(headline(records)).in(bold))
 	if len(records) > 0 {
 		out.blank()
-		rows := [][]cell{heading("CLUSTER", "STATUS", "NODES", "TEMPLATE", "NEXT", "REMARKS")}
+		rows := [][]cell{heading("CLUSTER", "STATUS", "NODES", "TEMPLATE", "STEPS", "REMARKS")}
 		for _, r := range records {
 			rows = append(rows, []cell{
 				text(r.Key().String()),
 				{r.Status, statusStyle(r)},
 				text(nodesOf(r)), text(r.ClusterTemplateID),
-				text(strings.Join(r.Pending, ", ")), text(cutEnd(clean(remarks(r)), maxRemark)),
+				text(stepsOf(r, o.Width)), text(cutEnd(clean(remarks(r)), maxRemark)),
 			})
 		}
 		out.table(0, rows)
 	}
 	return out.to(w)
 }
+
+// stepsOf are the steps of a record in a column; where there is little room,
+// without the stages that come later.
+func stepsOf(r reconcile.Record, width int) string {
+	steps := r.Steps()
+	if width > 0 && width < roomy {
+		steps = slices.Clone(steps)
+		for i := range steps {
+			steps[i], _, _ = strings.Cut(steps[i], ", then ")
+		}
+	}
+	return strings.Join(steps, ", ")
+}
+
+// roomy is a width from which on remarks fit beside all stages.
+const roomy = 160
 
 // maxRemark keeps a row a row: one cluster in detail shows all of it.
 const maxRemark = 160
@@ -130,13 +146,18 @@ func nodesOf(r reconcile.Record) string {
 // remarks are what somebody should look at, the worst first.
 func remarks(r reconcile.Record) string {
 	var parts []string
-	if s := stateOf(r); r.StatusReason != "" && (s == failed || s == other) {
+	s := stateOf(r)
+	told := r.StatusReason != "" && (s == failed || s == other || r.Advice != "")
+	if told {
 		parts = append(parts, r.StatusReason)
 	}
-	if stateOf(r) != failed {
+	if s != failed && !told {
 		for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 			parts = append(parts, name+": "+r.Faults[name])
 		}
+	}
+	if r.Advice != "" {
+		parts = append(parts, r.Advice)
 	}
 	for _, h := range r.Held {
 		parts = append(parts, "held: "+h)

@@ -39,12 +39,19 @@ func records() []reconcile.Record {
 	batch.Declared, batch.DeletionProtection, batch.CreateTimeout = "fleet/batch.yaml:1:1", true, 60
 	batch.APIAddress, batch.CreatedAt, batch.UpdatedAt = "https://10.0.0.5:6443", "2026-03-01T08:00:00Z", "2026-03-04T11:50:00Z"
 	batch.NodeGroups[0].MaxNodeCount = 5
+	batch.Advice = "the next run recovers batch-worker-1 and replaces nothing else; if that fails again, mend what the reason names"
+	batch.COEVersion, batch.ContainerVersion = "v1.33.4", "v2.1.4"
+	batch.NodeGroups[0].Nodes[0].Versions = "kubelet=v1.33.4 containerd=v2.1.4"
 	api := record("api", "UPDATE_IN_PROGRESS", diff.NodeReady, diff.NodeReady, diff.NodeReady, diff.NodeMoving)
-	api.Pending = []string{"upgrade 3/4"}
+	api.Progress = "upgrade 3/4 to v1.30.14, then v1.31.14, v1.32.0"
 	far := reconcile.Record{Name: "web", Cloud: "lab-far", Status: "UNKNOWN", StatusReason: "list stacks: 503 Service Unavailable", NodeCount: 3, ClusterTemplateID: "k8s-1-33"}
 	planned := record("new", "DECLARED")
 	planned.Pending, planned.NodeGroups = []string{"create"}, nil
-	return []reconcile.Record{api, batch, planned, record("web", "CREATE_COMPLETE", diff.NodeReady, diff.NodeReady), far}
+	back := record("back", "UPDATE_IN_PROGRESS", diff.NodeReady, diff.NodeFailed)
+	back.StatusReason = "recover: upgrade stopped at 1/2: back-worker-1: no space left on device"
+	back.Progress, back.Faults = "upgrade 1/2 to v1.33.4", map[string]string{schema.DefaultWorker: "back-worker-1: no space left on device"}
+	back.Advice = "recover has begun to bring back back-worker-1 and replaces nothing else; if that fails again, mend what the reason names"
+	return []reconcile.Record{api, back, batch, planned, record("web", "CREATE_COMPLETE", diff.NodeReady, diff.NodeReady), far}
 }
 
 func TestStatus(t *testing.T) {
@@ -58,9 +65,9 @@ func TestStatus(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	t.Parallel()
-	golden(t, "record.txt", func(w io.Writer) error { return view.RecordText(w, records()[1], view.Options{}) })
-	golden(t, "record.json", func(w io.Writer) error { return view.RecordJSON(w, records()[1]) })
-	golden(t, "record-unknown.txt", func(w io.Writer) error { return view.RecordText(w, records()[4], view.Options{}) })
+	golden(t, "record.txt", func(w io.Writer) error { return view.RecordText(w, records()[2], view.Options{}) })
+	golden(t, "record.json", func(w io.Writer) error { return view.RecordJSON(w, records()[2]) })
+	golden(t, "record-unknown.txt", func(w io.Writer) error { return view.RecordText(w, records()[5], view.Options{}) })
 }
 
 func TestProblems(t *testing.T) {

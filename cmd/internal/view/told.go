@@ -73,7 +73,7 @@ func tell(steps []diff.Step) told {
 	if s.Risk != diff.Low {
 		t.risk = string(s.Risk)
 	}
-	if progress := func(s diff.Step) string { return fmt.Sprintf("%d/%d", s.Done, s.Total) }; s.Total > 0 {
+	if s.Total > 0 {
 		t.progress = common(steps, progress)
 	}
 	t.why = common(steps, func(s diff.Step) string { return s.Why })
@@ -87,6 +87,23 @@ func tell(steps []diff.Step) told {
 	}
 	t.acks = acks(steps)
 	return t
+}
+
+// progress is "3/7", with the versions that an upgrade goes through, and of a wait
+// or a recover with what is under way.
+func progress(s diff.Step) string {
+	text := s.Progress()
+	switch s.Op {
+	case diff.Upgrade:
+		return strings.TrimPrefix(text, "upgrade ")
+	case diff.Recover:
+		return "in " + text
+	case diff.Wait:
+		if text == "" {
+			text = fmt.Sprintf("%d/%d nodes", s.Done, s.Total)
+		}
+	}
+	return text
 }
 
 func title(s diff.Step) string {
