@@ -63,7 +63,8 @@ difference as a plan, carries it out and commits the status back.
 	f.StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
 	f.StringVar(&a.logLevel, "log-level", "warn", "log `level`: debug, info, warn or error")
 	f.BoolVar(&a.logJSON, "log-json", false, "log as JSON")
-	root.AddCommand(a.validate(), a.plan(), a.apply(), a.status(), a.explain(), a.schema(), a.sim(), a.doctor(), a.version())
+	root.AddCommand(a.validate(), a.plan(), a.apply(), a.status(), a.explain(), a.schema(), a.sim(), a.doctor(), a.version(),
+		a.ca(), a.kubeconfig())
 	return root
 }
 
@@ -217,6 +218,15 @@ func (a *app) reconciler(c schema.Config, store *record.Store, source reconcile.
 	return &reconcile.Reconciler{
 		Source: source, Board: board, Store: store, Drivers: a.drivers, Config: c, Log: a.log(), Now: a.now,
 		Secrets: ownSecrets(), InspectEvery: 10 * time.Minute,
+	}
+}
+
+// options open a cloud for what is done beside passes. What remembers, and what
+// must not write, is the caller's to add.
+func (a *app) options(c schema.Config, name schema.CloudName) drivers.Options {
+	return drivers.Options{
+		Cloud: name, Config: c.Clouds[name], Owner: c.Owner, Instance: c.Instance,
+		KeyDir: c.KeyDir(), Now: a.now, Log: a.log(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -65,6 +66,9 @@ func (a *app) examine(ctx context.Context, clouds []string, write bool) ([]view.
 	}
 	about("jeroboam", drivers.Finding{Check: "version", Level: drivers.Fine, Detail: version()})
 	about("store", a.examineStore(ctx, config))
+	if f, told := a.examineLocalKeys(ctx, config); told {
+		about("store", f)
+	}
 	fleet, f := a.examineRepository(ctx, config)
 	about("repository", f)
 	for _, name := range cloudsToExamine(config, fleet, clouds) {
@@ -85,6 +89,22 @@ func (a *app) examineStore(ctx context.Context, c schema.Config) drivers.Finding
 		f.Level, f.Detail = drivers.Bad, err.Error()
 	}
 	return f
+}
+
+// examineLocalKeys tells of keys that would be lost with this machine.
+func (a *app) examineLocalKeys(ctx context.Context, c schema.Config) (f drivers.Finding, told bool) {
+	f = drivers.Finding{Check: "keys kept locally", Level: drivers.Doubt}
+	lines, err := a.notBackedUp(ctx, c)
+	switch {
+	case err != nil:
+		f.Level, f.Detail = drivers.Bad, err.Error()
+	case len(lines) > 0:
+		f.Detail = "those of " + count(len(lines), "cluster") + " are on this machine alone"
+		f.Advice = "back them up:\n" + strings.Join(lines, "\n")
+	default:
+		return f, false
+	}
+	return f, true
 }
 
 func (a *app) examineRepository(ctx context.Context, c schema.Config) (*schema.Fleet, drivers.Finding) {
@@ -135,9 +155,9 @@ func cloudsToExamine(c schema.Config, fleet *schema.Fleet, asked []string) []sch
 }
 
 func (a *app) examineCloud(ctx context.Context, c schema.Config, name schema.CloudName, write bool) []drivers.Finding {
-	d, err := a.drivers.Open(ctx, drivers.Options{
-		Cloud: name, Config: c.Clouds[name], Owner: c.Owner, Instance: c.Instance, ReadOnly: !write, Log: a.log(),
-	})
+	o := a.options(c, name)
+	o.ReadOnly = !write
+	d, err := a.drivers.Open(ctx, o)
 	if err != nil {
 		return []drivers.Finding{{Check: "credential", Level: drivers.Bad, Detail: err.Error()}}
 	}

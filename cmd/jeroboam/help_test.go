@@ -6,13 +6,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // TestExamples: the help of every command has an example, and each line of one
 // that starts the program has a command and flags that there are.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	for _, c := range append((&app{stdout: io.Discard, stderr: io.Discard}).root().Commands(), (&app{}).root()) {
+	for _, c := range below((&app{stdout: io.Discard, stderr: io.Discard}).root()) {
 		if !strings.Contains(c.Example, "jeroboam ") {
 			t.Errorf("the help of %s has no example", c.CommandPath())
 		}
@@ -30,6 +32,15 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+// below is a command with those below it.
+func below(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		all = append(all, below(sub)...)
+	}
+	return all
 }
 
 // TestRelease: the linker sets a variable only if there is one of that name, and

@@ -131,9 +131,9 @@ func (a *app) askCloud(ctx context.Context, c schema.Config, store *record.Store
 
 // reader opens a cloud for reading alone.
 func (a *app) reader(ctx context.Context, c schema.Config, store *record.Store, name schema.CloudName) (drivers.Driver, error) {
-	return a.drivers.Open(ctx, drivers.Options{
-		Cloud: name, Config: c.Clouds[name], Owner: c.Owner, Instance: c.Instance, Memory: store, ReadOnly: true, Log: a.log(),
-	})
+	o := a.options(c, name)
+	o.Memory, o.ReadOnly = store, true
+	return a.drivers.Open(ctx, o)
 }
 
 // sum counts the clusters by what was found.

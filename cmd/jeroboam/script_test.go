@@ -42,6 +42,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"quota":    (*stage).quota,         // quota RESOURCE N: in project demo
 		"appcred":  (*stage).appCred,       // appcred CLOUD: an application credential of demo, as an entry of clouds.yaml
 		"api":      (*stage).api,           // api METHOD SERVICE PATH [BODYFILE]: what a person does by hand, as demo
+		"keys":     (*stage).makeKeys,      // keys NAME [local]: keys of a cluster of cloud lab-demo, in Barbican or below state; $stack is the name they are under
 		"lookup":   (*stage).lookup,        // lookup stack|server REGEXP: $stack is name/id, $server the id of the only one whose name matches
 		"tamper":   (*stage).tamper,        // tamper template|tags: an update of $stack that changes its template, or drops its tags
 		"requests": (*stage).checkRequests, // requests reset; requests total|writes|METHOD [PATH] N: how many were sent

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +25,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/drivers/sim"
 )
 
@@ -344,7 +347,7 @@ func (s *stage) call(method, service, path string, body []byte) ([]byte, error) 
 	}
 	base, ok := map[string]string{
 		"identity": "/identity/v3", "orchestration": "/orchestration/v1/" + s.home, "compute": "/compute/v2.1",
-		"network": "/network/v2.0", "block-storage": "/block-storage/v3/" + s.home,
+		"network": "/network/v2.0", "block-storage": "/block-storage/v3/" + s.home, "key-manager": "/key-manager/v1",
 	}[service]
 	if !ok {
 		return nil, fmt.Errorf("there is no service %q", service)
@@ -373,6 +376,40 @@ func (s *stage) send(method, path string, body []byte) (http.Header, []byte, err
 }
 
 // lookup finds the one stack or server whose name matches.
+// makeKeys keeps keys as the create of a cluster does.
+func (s *stage) makeKeys(args []string) error {
+	if len(args) == 0 || len(args) > 2 || len(args) == 2 && args[1] != "local" {
+		return errors.New("usage: keys NAME [local]")
+	}
+	identity := sha256.Sum256([]byte("test\nlab-demo\n" + args[0]))
+	stack := fmt.Sprintf("%s-%x", args[0], identity[:4])
+	s.Setenv("stack", stack)
+	keys, err := pki.New("lab-demo/"+args[0], 0, s.clock.Now(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	files, err := keys.Files()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if len(args) == 2 {
+			if err := s.writeNew("state/keys/lab-demo/"+stack+"/"+f.Name, f.Text.Reveal()); err != nil {
+				return err
+			}
+			continue
+		}
+		body, err := json.Marshal(map[string]string{"name": "jeroboam/test/" + stack + "/" + f.Name, "payload": f.Text.Reveal(), "payload_content_type": "text/plain"})
+		if err != nil {
+			return err
+		}
+		if _, err := s.call(http.MethodPost, "key-manager", "/secrets", body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *stage) lookup(args []string) error {
 	if len(args) != 2 {
 		return errors.New("usage: lookup stack|server REGEXP")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +18,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status [CLUSTER]",
 		Short: "Show the clusters as the last pass saw them",
 		Long: `Show the clusters as the last pass saw them: the records of the local store, or
-of the status branch if this machine has none. CLUSTER is a name or cloud/name.`,
+of the status branch if this machine has none. CLUSTER is a name or cloud/name. Keys
+that are kept on this machine and were never exported are told on standard error.`,
 		Example: `  jeroboam status
   jeroboam status lab-demo/web
   jeroboam status -o json`,
@@ -29,7 +29,14 @@ of the status branch if this machine has none. CLUSTER is a name or cloud/name.`
 			if err != nil {
 				return err
 			}
-			return a.showRecords(records, args)
+			if err := a.showRecords(records, args); err != nil {
+				return err
+			}
+			config, err := a.config()
+			if err != nil {
+				return err
+			}
+			return a.warnOfKeys(cmd.Context(), config)
 		},
 	}
 	a.fleetFlags(cmd)
@@ -82,20 +89,12 @@ func (a *app) showRecords(records []reconcile.Record, args []string) error {
 		}
 		return view.StatusText(a.stdout, records, a.view())
 	}
-	found := slices.DeleteFunc(slices.Clone(records), func(r reconcile.Record) bool {
-		return args[0] != r.Name && args[0] != r.Key().String()
-	})
+	found, err := oneRecord(records, args[0])
 	switch {
-	case len(found) == 0:
-		return fmt.Errorf("there is no record of a cluster %q", args[0])
-	case len(found) > 1:
-		keys := make([]string, len(found))
-		for i, r := range found {
-			keys[i] = r.Key().String()
-		}
-		return fmt.Errorf("%d clusters are named %q: give one of %s", len(found), args[0], strings.Join(keys, ", "))
+	case err != nil:
+		return err
 	case a.json():
-		return view.RecordJSON(a.stdout, found[0])
+		return view.RecordJSON(a.stdout, found)
 	}
-	return view.RecordText(a.stdout, found[0], a.view())
+	return view.RecordText(a.stdout, found, a.view())
 }

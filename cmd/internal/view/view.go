@@ -8,6 +8,7 @@
 //	[]reconcile.Record ─► StatusText, RecordText, moved ─► Progress
 //	Validation ─► ValidationText, ValidationJSON, SARIF, JUnit, CodeQuality, Annotations
 //	schema ─► ExplanationText, ReferenceMarkdown
+//	pki.Shown ─► AuthoritiesText
 //
 // A view decides nothing. The verdict is its first line, what people must act on
 // comes with the words that let them act, and what is the same on many clusters
@@ -16,7 +17,7 @@
 //
 // Read page.go for how text is laid out, told.go for what is said of a step,
 // then plan.go, plantext.go and planmarkdown.go; status.go, record.go,
-// report.go, progress.go, findings.go and reference.go stand alone. problems.go
+// report.go, progress.go, findings.go, authorities.go and reference.go stand alone. problems.go
 // has the text of problems, sinks.go what the views of them for CI share.
 package view
 
