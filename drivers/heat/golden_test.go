@@ -387,7 +387,9 @@ func validates(t *testing.T, on stage) {
 // nodeParameters are values for what a node file asks its root for.
 func nodeParameters(t *testing.T, file string) map[string]string {
 	t.Helper()
-	var template struct{ Parameters map[string]struct{ Type string } }
+	var template struct {
+		Parameters map[string]struct{ Type string }
+	}
 	if err := yaml.Unmarshal([]byte(file), &template); err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,7 @@ var (
 	_ drivers.Placed    = (*Driver)(nil)
 	_ drivers.Inspector = (*Driver)(nil)
 	_ drivers.Examiner  = (*Driver)(nil)
+	_ drivers.Prober    = (*Driver)(nil)
 	_ drivers.Keeper    = (*Driver)(nil)
 	_ drivers.Open      = Open
 )
