@@ -16,6 +16,11 @@ ACCEPTANCE     ?= ./drivers/... ./cmd/...
 ACCEPTANCE_RUN ?= Lab|Facts
 LAB_PROFILE    ?= all
 
+# Times beside those of the lab's Magnum are taken when nothing else runs. One run
+# of everything takes Magnum four to five minutes and us two.
+SPEED_RUNS ?= 1#   runs of each, in acceptance; 0: none
+LONG_RUNS  ?= 3#   and in acceptance-long
+
 LAB     := deploy/lab
 LINT    := $(GO) tool -modfile=.ci/lint.mod golangci-lint
 TOOL    := $(GO) tool -modfile=.ci/tools.mod
@@ -27,7 +32,7 @@ CI := tidy build lint lint-scripts race script generated acceptance
 
 .PHONY: help
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build test race script fuzz bench
 build: ## build the static binary bin/jeroboam
@@ -76,7 +81,7 @@ generate: ## write generated files anew
 vuln: ## look for known vulnerabilities (VULNDB=file:///dir without a network)
 	$(TOOL) govulncheck $(if $(strip $(VULNDB)),-db $(strip $(VULNDB))) ./...
 
-.PHONY: lab-up lab-down lab-status lab-verify acceptance acceptance-etcd
+.PHONY: lab-up lab-down lab-status lab-verify acceptance acceptance-etcd acceptance-long
 lab-up: ## bring up a real OpenStack on loopback (Debian 12, root; deploy/lab/README.md)
 	$(LAB)/up $(LAB_PROFILE)
 
@@ -90,18 +95,26 @@ lab-verify: lab-up ## check the lab itself: Magnum end to end, Cinder, Octavia a
 	$(LAB)/verify/services
 	$(LAB)/verify/magnum
 
+IN_LAB = . $(LAB)/env.sh demo; export JEROBOAM_LAB=1 OS_CLIENT_CONFIG_FILE=$(CURDIR)/$(LAB)/clouds.yaml
+SPEED  = $(GO) test -count=1 -v ./drivers/heat
+
 # No test found and a skipped test are failures: both would look like success.
 acceptance: acceptance-etcd lab-up ## run the tests that need the lab, starting it when it is down
 	@mkdir -p bin
-	@$(LAB)/boot status >/dev/null || { $(LAB)/boot start; trap '$(LAB)/boot stop' EXIT; }; \
-	. $(LAB)/env.sh demo; JEROBOAM_LAB=1 OS_CLIENT_CONFIG_FILE=$(CURDIR)/$(LAB)/clouds.yaml \
-		$(GO) test -count=1 -timeout 25m -parallel 8 -v -run '$(ACCEPTANCE_RUN)' $(ACCEPTANCE) 2>&1 | tee bin/acceptance.log; \
+	@$(LAB)/boot status >/dev/null || { $(LAB)/boot start; trap '$(LAB)/boot stop' EXIT; }; $(IN_LAB); \
+	{ $(GO) test -count=1 -timeout 25m -parallel 8 -v -run '$(ACCEPTANCE_RUN)' $(ACCEPTANCE) && \
+		{ [ $(SPEED_RUNS) = 0 ] || JEROBOAM_SPEED_RUNS=$(strip $(SPEED_RUNS)) $(SPEED) -timeout 45m -run '^TestSpeed$$'; }; } 2>&1 | tee bin/acceptance.log; \
 	! grep -E '^ *--- SKIP' bin/acceptance.log || { echo "acceptance: the tests above were skipped"; exit 1; }; \
 	grep -q '^--- PASS' bin/acceptance.log || { echo "acceptance: no test of $(ACCEPTANCE) matches $(ACCEPTANCE_RUN)"; exit 1; }
 
 acceptance-etcd: ## test the boot scripts' etcd: real members in network namespaces (root; builds etcd once)
 	@mkdir -p bin; JEROBOAM_ETCD=1 $(GO) test -count=1 -timeout 15m -v -run '^TestEtcdReal$$' ./templates 2>&1 | tee bin/acceptance-etcd.log; \
 	grep -q '^--- PASS: TestEtcdReal' bin/acceptance-etcd.log || { echo "acceptance-etcd: the test was skipped, or there is none"; exit 1; }
+
+acceptance-long: lab-up ## the times with medians, ten clusters at once, one of fifty nodes
+	@mkdir -p bin
+	@$(IN_LAB); JEROBOAM_SPEED_RUNS=$(strip $(LONG_RUNS)) $(SPEED) -timeout 3h -run '^Test(Speed|LongTen|LongFifty)$$' 2>&1 | tee bin/acceptance-long.log; \
+	! grep -E '^ *--- SKIP' bin/acceptance-long.log || { echo "acceptance-long: the tests above were skipped"; exit 1; }
 
 .PHONY: tidy generated ci
 tidy: ## fail when go.mod or go.sum is not what the code needs

@@ -119,7 +119,7 @@ func newStory(t *testing.T, on stage, image string) *story {
 	s := &story{scene: newScene(t, on), TB: t, on: on}
 	var err error
 	mark := strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]`).ReplaceAllString(t.Name(), ""))
-	s.d, err = s.open(t, func(o *drivers.Options) { 
+	s.d, err = s.open(t, func(o *drivers.Options) {
 		o.Owner, o.Instance = "story-"+mark, "story"
 		o.Config.EtcdHealth = schema.EtcdHealthHeat // fake nodes serve no API
 	})

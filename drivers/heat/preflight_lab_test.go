@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,22 +102,32 @@ func newGround(t *testing.T) *ground {
 	g.post("identity", "/projects", map[string]any{"project": map[string]any{"name": g.name, "domain_id": "default"}}, &made)
 	g.project = made.Project.ID
 	g.later("identity", "/projects/"+g.project)
-	var roles struct{ Roles []struct{ ID, Name string } }
-	g.get("identity", "/roles", nil, &roles)
-	ids := map[string]string{}
-	for _, r := range roles.Roles {
-		ids[r.Name] = r.ID
-	}
-	for user, has := range map[string][]string{"demo": {"member", "reader", "creator", "heat_stack_owner", "load-balancer_member"}, "viewer": {"reader"}} {
+	for user, has := range map[string][]string{"demo": memberRoles(), "viewer": {"reader"}} {
 		var users struct{ Users []struct{ ID string } }
 		g.get("identity", "/users", url.Values{"name": {user}}, &users)
-		for _, r := range has {
-			if err := g.operator.Put(t.Context(), "identity", "/projects/"+g.project+"/users/"+users.Users[0].ID+"/roles/"+ids[r], nil, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
+		g.grant(users.Users[0].ID, has...)
 	}
 	return g
+}
+
+// memberRoles are those of somebody who may make clusters.
+func memberRoles() []string {
+	return []string{"member", "reader", "creator", "heat_stack_owner", "load-balancer_member"}
+}
+
+// grant gives a user, by id, roles in the project.
+func (g *ground) grant(user string, has ...string) {
+	g.Helper()
+	var roles struct{ Roles []struct{ ID, Name string } }
+	g.get("identity", "/roles", nil, &roles)
+	for _, r := range roles.Roles {
+		if !slices.Contains(has, r.Name) {
+			continue
+		}
+		if err := g.operator.Put(g.Context(), "identity", "/projects/"+g.project+"/users/"+user+"/roles/"+r.ID, nil, nil); err != nil {
+			g.Fatal(err)
+		}
+	}
 }
 
 func (g *ground) env(user, project string) func(string) string {
