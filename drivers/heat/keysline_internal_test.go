@@ -62,7 +62,8 @@ func masterFetches(b *bench) {
 	d := b.driver(schema.CloudConfig{})
 	ring := b.mustRing(d, cloudConf)
 	if _, err := d.secretsFor(b.Context(), ring, b.pass(roleMaster, "b0")); errors.Is(err, errRules) {
-		b.refused(err, drivers.Denied, "service_type = key-manager") // a lab that was not told its name
+		b.Log("this Barbican was not told its own name")
+		b.refused(err, drivers.Denied, "service_type = key-manager")
 		return
 	}
 	values := b.line(d, ring, roleMaster, "b1")
