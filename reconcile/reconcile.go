@@ -110,7 +110,7 @@ type look struct {
 
 	inspected map[schema.CloudName]bool
 	overdue   map[schema.Key]string // in motion for too long: since when
-	lastSeen  []diff.Observed // of the clouds that cannot be read now: for people, not for decisions
+	lastSeen  []diff.Observed       // of the clouds that cannot be read now: for people, not for decisions
 }
 
 // look fetches, loads, reads secrets, observes and decides. With an error it is

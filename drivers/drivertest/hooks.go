@@ -160,3 +160,8 @@ func (m *Memory) SetEtcd(name schema.ClusterName, health diff.EtcdHealth, reason
 	defer m.mu.Unlock()
 	m.etcd[name] = etcd{health, reason}
 }
+
+// Stamp sets when a cluster was made and changed last, in RFC 3339.
+func (m *Memory) Stamp(name schema.ClusterName, created, updated string) {
+	m.each(name, func(_ string, c *live) { c.CreatedAt, c.UpdatedAt = created, updated })
+}

@@ -400,6 +400,9 @@ func (m *Memory) finish(c *live) {
 			n.Versions = "kubelet=" + c.Spec.LabelsOf(g)["kube_tag"] + " containerd=v2.1.4"
 		}
 	}
+	if c.Spec.Nodes(true) > 0 {
+		c.APIAddress = "https://10.0.0.1:6443"
+	}
 	end := "_COMPLETE"
 	if len(reasons) > 0 {
 		end = "_FAILED"

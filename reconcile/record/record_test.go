@@ -319,6 +319,33 @@ func TestFinishedIntentsAreNotOpen(t *testing.T) {
 	equal(t, []reconcile.Intent{still, again}, have)
 }
 
+// What was refused was not started.
+func TestLastIntents(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	last := func(operation string) {
+		t.Helper()
+		have, err := s.LastIntents(t.Context())
+		check(t, err)
+		if have[prod()].Operation != operation || len(have) != 1 {
+			t.Errorf("have %v, want %s", have, operation)
+		}
+	}
+	for i, outcome := range []string{reconcile.Accepted, reconcile.Resolved} {
+		at := intent(outcome)
+		at.At = noon().Add(time.Duration(i) * time.Minute)
+		check(t, s.Begin(t.Context(), at))
+		check(t, s.Finish(t.Context(), outcome, outcome, noon()))
+		last(outcome)
+	}
+	refused := intent("refused")
+	refused.At = noon().Add(time.Hour)
+	check(t, s.Begin(t.Context(), refused))
+	last("refused") // as far as anybody knows
+	check(t, s.Finish(t.Context(), "refused", "rejected", noon()))
+	last(reconcile.Resolved)
+}
+
 func TestFactsAreKept(t *testing.T) {
 	t.Parallel()
 	dir, ctx := t.TempDir(), t.Context()

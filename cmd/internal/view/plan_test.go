@@ -27,6 +27,7 @@ func TestPlan(t *testing.T) {
 		"offline":  offline,
 		"grouped":  grouped(),
 		"hostile":  hostile(),
+		"stages":   stages(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -142,3 +142,37 @@ func long(n int) view.Plan {
 	})
 	return live(p)
 }
+
+// stages are upgrades through several versions: one that begins, one that moves
+// and one that stopped.
+func stages() view.Plan {
+	at := pos("fleet/api.yaml", 9, 22)
+	to := func(from, to string) []diff.Change {
+		return []diff.Change{{Field: "labels/kube_tag", From: from, To: to, Pos: at}}
+	}
+	return live(diff.Plan{
+		Steps: []diff.Step{
+			{
+				Op: diff.Upgrade, Cluster: key("api"), Risk: diff.Disruptive, Pos: at, Changes: to("v1.29.4", "v1.30.14"), Nodes: []string{"api-master-0"},
+				Total: 7, Why: "7 of 7 nodes to go", Stages: []string{"v1.30.14", "v1.31.14", "v1.32.0"}, Observed: "v1", Operation: "op-1",
+			},
+			{
+				Op: diff.Upgrade, Cluster: key("api"), Risk: diff.Disruptive, Pos: at, Changes: to("v1.30.14", "v1.31.14"),
+				Total: 7, Why: "7 of 7 nodes to go", Stages: []string{"v1.31.14", "v1.32.0"}, Observed: "v1", Operation: "op-2",
+			},
+			{
+				Op: diff.Upgrade, Cluster: key("api"), Risk: diff.Disruptive, Pos: at, Changes: to("v1.31.14", "v1.32.0"),
+				Total: 7, Why: "7 of 7 nodes to go", Stages: []string{"v1.32.0"}, Observed: "v1", Operation: "op-3",
+			},
+			{
+				Op: diff.Wait, Cluster: key("edge"), Risk: diff.Low, Pos: pos("fleet/edge.yaml", 1, 1), Doing: diff.Upgrade, Done: 3, Total: 7,
+				Why: "UPDATE_IN_PROGRESS", Stages: []string{"v1.31.14", "v1.32.0"}, Observed: "v9", Operation: "op-edge",
+			},
+			{
+				Op: diff.Recover, Cluster: key("web"), Risk: diff.Disruptive, Pos: pos("fleet/web.yaml", 1, 1), Nodes: []string{"web-master-1"},
+				Doing: diff.Upgrade, Done: 1, Total: 5, Stages: []string{"v1.31.14"},
+				Why: "UPDATE_FAILED, 1 node failed: web-master-1: no space left on device", Observed: "v2", Operation: "op-web",
+			},
+		},
+	})
+}

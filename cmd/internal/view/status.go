@@ -32,19 +32,19 @@ func StatusText(w io.Writer, records []reconcile.Record, o Options) error {
 }
 
 // stepsOf are the steps of a record in a column; where there is little room,
-// without the stages that come later.
+// without the versions that an upgrade goes through.
 func stepsOf(r reconcile.Record, width int) string {
 	steps := r.Steps()
 	if width > 0 && width < roomy {
 		steps = slices.Clone(steps)
 		for i := range steps {
-			steps[i], _, _ = strings.Cut(steps[i], ", then ")
+			steps[i], _, _ = strings.Cut(steps[i], " to v")
 		}
 	}
 	return strings.Join(steps, ", ")
 }
 
-// roomy is a width from which on remarks fit beside all stages.
+// roomy is a width from which on remarks fit beside them.
 const roomy = 160
 
 // maxRemark keeps a row a row: one cluster in detail shows all of it.
