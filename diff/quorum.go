@@ -78,7 +78,7 @@ func quorum(s *Step) *Held {
 			return held
 		}
 	case EtcdUnknown:
-		held.Reason = fmt.Sprintf("whether etcd is healthy without %s is not known (%s); let this machine reach the API of the cluster, and the next run goes on", who, why)
+		held.Reason = fmt.Sprintf("whether etcd is healthy without %s is not known (%s); let this machine reach the API of the cluster, and the next run goes on, or set clouds.%s.etcdHealth: heat in the Config where it never can", who, why, s.Cluster.Cloud)
 	default:
 		held.Reason = fmt.Sprintf("etcd is %q, which is none that we know", s.Have.Etcd)
 	}

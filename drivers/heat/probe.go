@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -69,8 +70,7 @@ func (d *Driver) etcd(ctx context.Context, o *diff.Observed) (diff.EtcdHealth, s
 	}
 	members, err := d.members(ctx, o)
 	if err != nil {
-		return diff.EtcdUnknown, err.Error() + "; where this machine has no way to the API of clusters, clouds." + string(d.cloudName) +
-			".etcdHealth: heat in the Config is content with what Heat and Nova know"
+		return diff.EtcdUnknown, err.Error()
 	}
 	for _, i := range asked {
 		switch said, known := members[fmt.Sprintf("etcd-%d", i)]; {
@@ -147,7 +147,11 @@ func (d *Driver) ask(ctx context.Context, o *diff.Observed, path string) ([]byte
 	}
 	answer, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("the API does not answer: %w", err)
+		var of *url.Error // which repeats the address
+		if errors.As(err, &of) {
+			err = of.Err
+		}
+		return nil, fmt.Errorf("the API at %s does not answer: %w", o.APIAddress, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {

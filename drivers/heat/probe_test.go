@@ -127,7 +127,7 @@ func TestProbe(t *testing.T) {
 		"it does not tell of one":        {components("True", "True"), nil, diff.EtcdUnknown, "does not tell of the member"},
 		"it says nothing":                {func(http.ResponseWriter, *http.Request) {}, nil, diff.EtcdUnknown, "does not speak of components"},
 		"it may not":                     {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, nil, diff.EtcdUnknown, "403"},
-		"nobody is there":                {nil, func(o *diff.Observed) { o.APIAddress = "https://127.0.0.1:1" }, diff.EtcdUnknown, "etcdHealth: heat"},
+		"nobody is there":                {nil, func(o *diff.Observed) { o.APIAddress = "https://127.0.0.1:1" }, diff.EtcdUnknown, "https://127.0.0.1:1 does not answer: dial tcp"},
 		"no address":                     {nil, func(o *diff.Observed) { o.APIAddress = "" }, diff.EtcdUnknown, "address of the API is not known"},
 		"no masters":                     {nil, func(o *diff.Observed) { o.Type = "docker_ubuntu" }, diff.EtcdNotAsked, ""},
 	} {
