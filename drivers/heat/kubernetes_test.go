@@ -344,3 +344,60 @@ func (s *story) remove() {
 	}
 	fmt.Fprintf(s.Output(), "%d passes\n", s.passes)
 }
+
+// A quota that ends half-way: the nodes that found room work on, the others are
+// named with Nova's reason, and come when there is more, without a new server
+// for those that work.
+func TestQuotaEndsHalfWay(t *testing.T) {
+	t.Parallel()
+	on := newSimulated(t)
+	s := newStory(t, on, "debian-latest")
+	on.cloud.SetQuota("demo", "instances", 4)
+	s.pass()
+	short := s.see()
+	failed := nodesIn(short, diff.NodeFailed)
+	if short.Status != diff.CreateFailed || len(failed) != 1 || !strings.Contains(failed[0].Reason, "Quota exceeded") || !strings.Contains(short.Reason, failed[0].Name) {
+		t.Fatalf("%s: %s; nodes %+v", short.Status, short.Reason, short.Nodes)
+	}
+	on.cloud.SetQuota("demo", "instances", 10)
+	s.follow("recover")
+	s.kept(short, s.see())
+	s.remove()
+}
+
+// A load balancer that fails: no node can be begun, all say so, and recover
+// makes what is missing.
+func TestLoadBalancerFails(t *testing.T) {
+	t.Parallel()
+	on := newSimulated(t)
+	s := newStory(t, on, "debian-latest")
+	on.cloud.SetQuota("demo", "load_balancer", 0)
+	s.pass()
+	broken := s.see()
+	if broken.Status != diff.CreateFailed || !strings.Contains(broken.Reason, "loadbalancer") || !strings.Contains(broken.Reason, "Quota has been met") {
+		t.Fatalf("%s: %s", broken.Status, broken.Reason)
+	}
+	on.cloud.SetQuota("demo", "load_balancer", 10)
+	s.follow("recover")
+	if o := s.see(); len(nodesIn(o, diff.NodeReady)) != 5 || o.APIAddress == "" {
+		t.Errorf("recovered as %+v", o)
+	}
+	s.remove()
+}
+
+func nodesIn(o *diff.Observed, state diff.NodeState) []diff.Node {
+	return slices.DeleteFunc(slices.Clone(o.Nodes), func(n diff.Node) bool { return n.State != state })
+}
+
+// kept: what was ready is what it was, and everything is ready.
+func (s *story) kept(before, now *diff.Observed) {
+	s.Helper()
+	for i, n := range now.Nodes {
+		if was := before.Nodes[i]; n.State != diff.NodeReady || was.State == diff.NodeReady && n.Server != was.Server {
+			s.Errorf("%+v was %+v", n, was)
+		}
+	}
+	if len(now.Nodes) != len(before.Nodes) {
+		s.Errorf("%d nodes were %d", len(now.Nodes), len(before.Nodes))
+	}
+}

@@ -352,18 +352,31 @@ func nodeStates(o *diff.Observed, resources []resource, moving bool) {
 			o.Moving = true
 		}
 	}
-	var failed []*diff.Node
+	var failed []failure
+	var after []string
 	for i := range o.Nodes {
 		n := &o.Nodes[i]
 		n.State, n.Reason = nodeState(stacks[n.Name], below[n.Name], moving || o.Moving)
-		if n.State == diff.NodeFailed {
-			failed = append(failed, n)
+		delete(stacks, n.Name)
+		switch {
+		case n.Reason == notBegun:
+			after = append(after, n.Name)
+		case n.State == diff.NodeFailed:
+			failed = append(failed, failure{n.Name, n.Reason})
 		}
 	}
-	if len(failed) > 0 {
-		o.Reason = reasons(failed)
+	for _, name := range slices.Sorted(maps.Keys(stacks)) { // what nodes share comes first: they may have failed for it
+		if r := stacks[name]; strings.HasSuffix(r.Status, "_FAILED") {
+			failed = slices.Insert(failed, 0, failure{name, r.Reason})
+		}
+	}
+	if len(failed)+len(after) > 0 {
+		o.Reason = reasons(failed, after)
 	}
 }
+
+// failure is a node, or something that nodes share, and why it failed.
+type failure struct{ name, reason string }
 
 // What is kept of reasons, in bytes. A node says at most a thousand bytes of its
 // own, but what Heat says of itself may be as long as a template.
@@ -371,14 +384,19 @@ const (
 	maxReason  = 2 << 10 // of one node
 	maxReasons = 8 << 10 // of a cluster, beside the names
 	minReason  = 40      // of each node in it, however many there are
+
+	notBegun = "it was not begun when another part of the stack failed"
 )
 
-// reasons names every failed node, each with its share of what may be said.
-func reasons(failed []*diff.Node) string {
-	share := max(maxReasons/len(failed), minReason)
-	said := make([]string, len(failed))
-	for i, n := range failed {
-		said[i] = n.Name + ": " + clip(n.Reason, share)
+// reasons names everything that failed, each with its share of what may be said,
+// and the nodes that were not begun because of it.
+func reasons(failed []failure, after []string) string {
+	var said []string
+	for _, f := range failed {
+		said = append(said, f.name+": "+clip(f.reason, max(maxReasons/len(failed), minReason)))
+	}
+	if len(after) > 0 {
+		said = append(said, strings.Join(after, ", ")+": not begun when another part of the stack failed")
 	}
 	return strings.Join(said, "; ")
 }
@@ -417,7 +435,7 @@ func nodeState(stack resource, below []resource, moving bool) (diff.NodeState, s
 	case moving:
 		return diff.NodeMoving, ""
 	default:
-		return diff.NodeFailed, "it was not begun when another part of the stack failed"
+		return diff.NodeFailed, notBegun
 	}
 }
 
