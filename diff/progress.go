@@ -58,15 +58,11 @@ func (s *Step) Progress() string {
 		return ""
 	}
 	text := fmt.Sprintf("upgrade %d/%d", s.Done, s.Total)
-	for i, stage := range s.Stages {
-		switch i {
-		case 0:
-			text += " to " + stage
-		case 1:
-			text += ", then " + stage
-		default:
-			text += ", " + stage
-		}
+	if len(s.Stages) > 0 {
+		text += " to " + s.Stages[0]
+	}
+	if len(s.Stages) > 1 {
+		text += ", then " + strings.Join(s.Stages[1:], ", ")
 	}
 	return text
 }

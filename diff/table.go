@@ -78,6 +78,8 @@ type Row struct {
 //	│           │ metadata template template/* config                       │
 //	└───────────┴───────────────────────────────────────────────────────────┘
 //
+// An upgrade of kube_tag over several minor versions is several steps (kube.go).
+//
 // Two fields are spoken of in two places. A group's image and labels are its
 // own or the cluster's; while the group has the cluster's value on both sides,
 // the cluster's change says it and the group is silent.

@@ -13,15 +13,16 @@ import (
 // leads to.
 func (p *planner) upgrade(w *schema.Cluster, h *Observed, ds []difference, base *schema.Spec, nodes []Node) (steps []Step, up *schema.Spec) {
 	cs := p.written(w, ds, ClassUpgrade)
-	tags, own := []string{w.Spec.Labels[kubeTag]}, (*Held)(nil)
 	free := neverUp(h)
+	tags, own := []string{w.Spec.Labels[kubeTag]}, (*Held)(nil)
 	if len(cs) > 0 && !free {
 		tags, own = p.ladder(base, &w.Spec, nodes)
 	}
 	at := base
 	if len(cs) == 0 || own == nil && !free && climbs(base, &w.Spec) {
-		if s := p.roll(w, h, nil, base, base, nodes, nil); s.Done < s.Total {
-			steps, up, nodes = append(steps, s), base, p.arrived(base, nodes)
+		if masters, workers := p.outdated(nodes, base, base); len(masters)+len(workers) > 0 {
+			steps, up = append(steps, p.roll(w, h, nil, base, base, nodes, nil)), base
+			nodes = p.arrived(base, nodes)
 		}
 	}
 	for i := 0; i < len(tags) && len(cs) > 0; i++ {

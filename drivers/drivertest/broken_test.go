@@ -132,6 +132,7 @@ func (b *bad) Observe(ctx context.Context) ([]diff.Observed, error) { return b.o
 func (b *bad) Inspect(ctx context.Context, have []diff.Observed) ([]diff.Observed, error) {
 	return b.inspect(ctx, have)
 }
+
 func (b *bad) Probe(ctx context.Context, have []diff.Observed) ([]diff.Observed, error) {
 	return b.probe(ctx, have)
 }

@@ -93,15 +93,13 @@ func tell(steps []diff.Step) told {
 // or a recover with what is under way.
 func progress(s diff.Step) string {
 	text := s.Progress()
-	switch s.Op {
-	case diff.Upgrade:
+	switch {
+	case s.Op == diff.Upgrade:
 		return strings.TrimPrefix(text, "upgrade ")
-	case diff.Recover:
+	case s.Op == diff.Recover:
 		return "in " + text
-	case diff.Wait:
-		if text == "" {
-			text = fmt.Sprintf("%d/%d nodes", s.Done, s.Total)
-		}
+	case text == "":
+		return fmt.Sprintf("%d/%d nodes", s.Done, s.Total)
 	}
 	return text
 }
