@@ -10,6 +10,7 @@ import (
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -187,11 +188,20 @@ func (x *checked) measure(ctx context.Context, t clusterType, revision int) erro
 		return err
 	}
 	x.found = append(x.found, zones...)
-	if n, known := x.need(t, revision, x.names.partsOf(l, body.Template)); known {
+	if n, known := x.need(t, revision, x.parts(t, l, body)); known {
 		held := slices.ContainsFunc(x.found, func(o diff.Objection) bool { return o.Holds() })
 		x.claim = &claim{key: x.c.Key, need: n, moving: x.exists && moving(x.o), held: held}
 	}
 	return nil
+}
+
+// parts are what a stack consists of, and the secrets that are kept for it.
+func (x *checked) parts(t clusterType, l layout, body stackBody) parts {
+	p := x.names.partsOf(l, body.Template)
+	if t.kubernetes && x.config.Keys != schema.KeysLocal {
+		p.shared[quantity{"key-manager", "secrets"}] += len(pki.Names()) + 1 + len(filesBeside(&l.spec)) // and the seed
+	}
+	return p
 }
 
 // need is what the cluster will take. What is in motion takes what it asked for
@@ -207,7 +217,7 @@ func (x *checked) need(t clusterType, revision int, want parts) (need, bool) {
 	if err != nil {
 		return need{}, false
 	}
-	have := x.names.partsOf(l, body.Template)
+	have := x.parts(t, l, body)
 	if moving(x.o) {
 		return coming(x.o, have), x.o.Status != diff.DeleteInProgress
 	}

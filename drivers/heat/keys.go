@@ -72,7 +72,8 @@ type keyring struct {
 // keeps them; either way it gives what the store then has, which others may have
 // put there. also are files that are wanted beside the authorities': cloudConf,
 // or none. A run that was killed anywhere in it can be repeated, and of several
-// at once all get the same keys.
+// at once all get the same keys, as long as not all of it happens within one
+// second of Barbican's clock, which says who was first: then it may be a Conflict.
 //
 // Denied: there is no store, or none for us. Conflict: what is kept is in
 // pieces that nothing can be made of, or changes just now.
@@ -150,8 +151,8 @@ func (k *keptKeys) drop(ctx context.Context, file string) error {
 	return k.store.drop(ctx, k.stack, file)
 }
 
-// seedFile is all the randomness of a cluster's keys. It is kept before them and
-// dropped after them.
+// seedFile is all the randomness of a cluster's keys. It is kept before them, and
+// stays: who began before it was there would make other keys after it is gone.
 const seedFile = "seed"
 
 // make makes the keys, or those that a killed run did not come to.
@@ -186,10 +187,7 @@ func (k *keptKeys) make(ctx context.Context, key schema.Key, now time.Time) erro
 	if err != nil {
 		return &drivers.Error{Kind: drivers.Conflict, Op: "make keys of " + k.stack, Err: err}
 	}
-	if err := k.keep(ctx, texts); err != nil {
-		return err
-	}
-	return k.store.drop(ctx, k.stack, seedFile)
+	return k.keep(ctx, texts)
 }
 
 // count is how many files of the keys are kept.
