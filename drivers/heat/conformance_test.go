@@ -182,6 +182,9 @@ func (s *scene) cleanUp(t testing.TB) {
 			if err := s.raw.Delete(ctx, "orchestration", "/stacks/"+heat.StackName(owner, o.Key)+"/"+o.ID, nil, nil); err != nil && drivers.KindOf(err) != drivers.NotFound {
 				t.Errorf("clean up %s: %v", o.Key, err)
 			}
+			if err := heat.DropKeys(ctx, d, o.Key); err != nil && o.Type != "docker_ubuntu" {
+				t.Errorf("clean up keys of %s: %v", o.Key, err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package heat_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/drivers/drivertest"
+	"jeroboam.io/jeroboam/drivers/heat"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -332,6 +334,34 @@ func (s *story) replacedOnce(before, now *diff.Observed, kept map[string]string)
 	}
 }
 
+// secrets are what Barbican and Keystone have of the cluster.
+func (s *story) secrets() []string {
+	s.Helper()
+	user := "/users/" + s.raw.Token().UserID
+	var found []string
+	for _, list := range []struct{ service, path, key string }{
+		{"key-manager", "/secrets", "secrets"},
+		{"identity", user + "/application_credentials", "application_credentials"},
+	} {
+		var got map[string]json.RawMessage
+		if err := s.raw.Get(s.Context(), list.service, list.path, url.Values{"limit": {"100"}}, &got); err != nil {
+			s.Fatal(err)
+		}
+		var rows []struct{ Name string }
+		if err := json.Unmarshal(got[list.key], &rows); err != nil {
+			s.Fatal(err)
+		}
+		for _, r := range rows {
+			for owner := range s.owners() {
+				if strings.Contains(r.Name, "/"+heat.StackName(owner, s.c.Key)+"/") {
+					found = append(found, list.key+" "+r.Name)
+				}
+			}
+		}
+	}
+	return found
+}
+
 func (s *story) remove() {
 	s.Helper()
 	o := s.see()
@@ -339,7 +369,13 @@ func (s *story) remove() {
 		s.Fatal(err)
 	}
 	s.settle(s, s.scene)
-	if left := s.leftovers(s, s.c); len(left) > 0 {
+	if kept := s.secrets(); len(kept) == 0 {
+		s.Error("keys were not kept until the cluster was gone")
+	}
+	if err := s.d.(drivers.Keeper).Forget(s.Context(), o.Key); err != nil {
+		s.Error(err)
+	}
+	if left := append(s.leftovers(s, s.c), s.secrets()...); len(left) > 0 {
 		s.Errorf("after the delete there is %s", strings.Join(left, ", "))
 	}
 	fmt.Fprintf(s.Output(), "%d passes\n", s.passes)

@@ -147,8 +147,7 @@ func (d *Driver) ask(ctx context.Context, o *diff.Observed, path string) ([]byte
 	}
 	answer, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		var of *url.Error // which repeats the address
-		if errors.As(err, &of) {
+		if of, ok := errors.AsType[*url.Error](err); ok { // which repeats the address
 			err = of.Err
 		}
 		return nil, fmt.Errorf("the API at %s does not answer: %w", o.APIAddress, err)
