@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/drivers/drivertest"
 	"jeroboam.io/jeroboam/drivers/heat"
+	"jeroboam.io/jeroboam/drivers/sim"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -66,19 +66,27 @@ func TestSimKubernetesStory(t *testing.T) {
 	for _, image := range []string{"debian-latest", "fedora-coreos-latest"} {
 		t.Run(image, func(t *testing.T) {
 			t.Parallel()
-			kubernetesStory(t, newSimulated(t), image)
+			kubernetesStory(t, newSimulatedWith(t, sim.Options{RuledServices: []string{"key-manager"}, BootTime: bootTime}), "story", image)
 		})
 	}
 }
 
-func TestLabKubernetesStory(t *testing.T) { kubernetesStory(t, newLab(t), "fedora-coreos-latest") }
+func TestLabKubernetesStory(t *testing.T) {
+	on := newLab(t)
+	kubernetesStory(t, on, playBoots(t), "fedora-coreos-latest")
+}
 
-func kubernetesStory(t *testing.T, on stage, image string) {
-	s := newStory(t, on, image)
+func kubernetesStory(t *testing.T, on stage, name, image string) {
+	s := newStory(t, on, name, image)
 	s.follow("create")
 	first := s.see()
 	if first.Status != diff.CreateComplete || len(first.Nodes) != 5 || first.APIAddress == "" {
 		t.Fatalf("created as %+v", first)
+	}
+	for _, n := range first.Nodes {
+		if !strings.HasPrefix(n.Versions, "kubelet="+s.c.Spec.Labels["kube_tag"]+" ") {
+			t.Errorf("%s reported %q", n.Name, n.Versions)
+		}
 	}
 	before := s.physical()
 
@@ -117,18 +125,17 @@ type story struct {
 	probes int // passes in which etcd was asked for
 }
 
-func newStory(t *testing.T, on stage, image string) *story {
+func newStory(t *testing.T, on stage, name, image string) *story {
 	s := &story{scene: newScene(t, on), TB: t, on: on}
 	var err error
-	mark := strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]`).ReplaceAllString(t.Name(), ""))
 	s.d, err = s.open(t, func(o *drivers.Options) {
-		o.Owner, o.Instance = "story-"+mark, "story"
+		o.Owner, o.Instance = "owner-"+name, "story"
 		o.Config.EtcdHealth = schema.EtcdHealthHeat // fake nodes serve no API
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.c = declareKubernetes(t, schema.ClusterName(mark+"-a"), func(spec *schema.Spec) {
+	s.c = declareKubernetes(t, schema.ClusterName(name+"-a"), func(spec *schema.Spec) {
 		highlyAvailable(spec)
 		spec.Image = image
 	})
@@ -387,7 +394,7 @@ func (s *story) remove() {
 func TestQuotaEndsHalfWay(t *testing.T) {
 	t.Parallel()
 	on := newSimulated(t)
-	s := newStory(t, on, "debian-latest")
+	s := newStory(t, on, "story", "debian-latest")
 	on.cloud.SetQuota("demo", "instances", 4)
 	s.pass()
 	short := s.see()
@@ -406,7 +413,7 @@ func TestQuotaEndsHalfWay(t *testing.T) {
 func TestLoadBalancerFails(t *testing.T) {
 	t.Parallel()
 	on := newSimulated(t)
-	s := newStory(t, on, "debian-latest")
+	s := newStory(t, on, "story", "debian-latest")
 	on.cloud.SetQuota("demo", "load_balancer", 0)
 	s.pass()
 	broken := s.see()

@@ -17,6 +17,9 @@ import (
 // curlCLI is the call that a wait condition handle's curl_cli turns into.
 var curlCLI = regexp.MustCompile(`curl\b[^\n]*?X-Auth-Token:\s*([^'"\\\s]+)[^\n]*?(https?://[^\s'"\\]+?/signal)\b`)
 
+// kubeTag is the version that a node of Kubernetes is told to run, and reports.
+var kubeTag = regexp.MustCompile(`KUBE_TAG='(v[0-9.]+)[^']*'`)
+
 // bootNode plays the node inside a new server: after BootTime it looks for
 // calls to Heat in its user_data and makes them.
 func (c *Cloud) bootNode(s *server) {
@@ -27,8 +30,11 @@ func (c *Cloud) bootNode(s *server) {
 		if c.compute.server(s.id) != s || s.status != "ACTIVE" {
 			return
 		}
-		calls := map[string]string{}
+		calls, data := map[string]string{}, s.name
 		for _, text := range userDataTexts(s.userData) {
+			if m := kubeTag.FindStringSubmatch(text); m != nil {
+				data = "kubelet=" + m[1] + " containerd=v2.2.0"
+			}
 			for _, m := range curlCLI.FindAllStringSubmatch(text, -1) {
 				calls[m[2]] = m[1]
 			}
@@ -36,7 +42,7 @@ func (c *Cloud) bootNode(s *server) {
 		if len(calls) == 0 {
 			return
 		}
-		body := map[string]any{"status": "SUCCESS", "reason": "boot-sim", "id": s.id, "data": s.name}
+		body := map[string]any{"status": "SUCCESS", "reason": "boot-sim", "id": s.id, "data": data}
 		if reason, hit := strike(&c.boots, s.name); hit {
 			if reason == "" {
 				return
