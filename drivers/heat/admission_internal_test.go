@@ -87,7 +87,7 @@ func (b *bench) admitted(a *admission, refs map[string]string, oneOf ...string) 
 	b.Helper()
 	ctx := b.Context()
 	b.secrets = append(b.secrets, a.Secret)
-	if err := b.create(ctx, b.name(b.stack, "other.key"), b.pem()); err != nil {
+	if _, err := b.create(ctx, b.name(b.stack, "other.key"), b.pem()); err != nil {
 		b.Fatal(err)
 	}
 	other, err := b.find(ctx, b.stack, []string{"other.key"})

@@ -24,6 +24,7 @@ type keyStore interface {
 	put(ctx context.Context, stack string, texts map[string]string) (refs map[string]string, err error)
 	find(ctx context.Context, stack string, files []string) (refs map[string]string, err error)
 	get(ctx context.Context, refs map[string]string) (texts map[string]string, err error)
+	claim(ctx context.Context, stack, file, text string) (string, error)
 	drop(ctx context.Context, stack, file string) error
 	delete(ctx context.Context, stack string) error
 	leftovers(ctx context.Context, stacks []string) ([]string, error)
@@ -72,8 +73,7 @@ type keyring struct {
 // keeps them; either way it gives what the store then has, which others may have
 // put there. also are files that are wanted beside the authorities': cloudConf,
 // or none. A run that was killed anywhere in it can be repeated, and of several
-// at once all get the same keys, as long as not all of it happens within one
-// second of Barbican's clock, which says who was first: then it may be a Conflict.
+// at once all get the same keys, or a Conflict and the same keys later.
 //
 // Denied: there is no store, or none for us. Conflict: what is kept is in
 // pieces that nothing can be made of, or changes just now.
@@ -159,31 +159,25 @@ const seedFile = "seed"
 //
 // The trap: eight files cannot be kept at once, so a run may be killed between
 // two, and two runs may each keep a half. That is why a seed is kept first, of
-// which the oldest counts for everybody: the keys follow from it to the byte,
-// so all who make keys of this stack make the same ones.
+// which there is one for all: the keys follow from it to the byte, so whoever
+// makes keys of this stack makes the same ones.
 func (k *keptKeys) make(ctx context.Context, key schema.Key, now time.Time) error {
-	seeds, err := k.store.find(ctx, k.stack, []string{seedFile})
-	if err != nil {
-		return err
-	}
-	if len(seeds) == 0 {
-		if n := k.count(); n > 0 {
-			return conflict("make keys", "%d of the %d files of %s's keys are kept, and the others are lost: put them back from an export "+
-				"(jeroboam ca export), or delete them all if no cluster runs with them", n, len(pki.Names()), k.stack)
-		}
-		seed, err := newSeed(now)
-		if err != nil {
-			return err
-		}
-		if seeds, err = k.store.put(ctx, k.stack, map[string]string{seedFile: seed}); err != nil {
+	seed, n := "", k.count()
+	if n == 0 {
+		var err error
+		if seed, err = newSeed(now); err != nil {
 			return err
 		}
 	}
-	kept, err := k.store.get(ctx, seeds)
-	if err != nil {
+	seed, err := k.store.claim(ctx, k.stack, seedFile, seed)
+	switch {
+	case err != nil:
 		return err
+	case seed == "":
+		return conflict("make keys", "%d of the %d files of %s's keys are kept, and the others are lost: put them back from an export "+
+			"(jeroboam ca export), or delete them all if no cluster runs with them", n, len(pki.Names()), k.stack)
 	}
-	texts, err := grow(kept[seedFile], keysName(key))
+	texts, err := grow(seed, keysName(key))
 	if err != nil {
 		return &drivers.Error{Kind: drivers.Conflict, Op: "make keys of " + k.stack, Err: err}
 	}

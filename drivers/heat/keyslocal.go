@@ -45,7 +45,11 @@ func (s safe) fault(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &drivers.Error{Kind: drivers.Denied, Op: op, Err: fmt.Errorf("%w; keys of cloud %s are kept locally", err, s.cloudName)}
+	kind := drivers.Denied
+	if errors.Is(err, fs.ErrNotExist) {
+		kind = drivers.NotFound
+	}
+	return &drivers.Error{Kind: kind, Op: op, Err: fmt.Errorf("%w; keys of cloud %s are kept locally", err, s.cloudName)}
 }
 
 // check refuses a stack that is not ours to name a folder after.
@@ -80,6 +84,26 @@ func (s safe) put(ctx context.Context, stack string, texts map[string]string) (m
 		}
 	}
 	return s.find(ctx, stack, files)
+}
+
+func (s safe) claim(ctx context.Context, stack, file, text string) (string, error) {
+	if err := s.check(stack); err != nil {
+		return "", err
+	}
+	if text != "" {
+		if err := keepFile(s.path(stack, file), text); err != nil {
+			return "", s.fault("keep "+file, err)
+		}
+	}
+	refs, err := s.find(ctx, stack, []string{file})
+	if err != nil {
+		return "", err
+	}
+	texts, err := s.get(ctx, refs)
+	if gone(err) || err == nil && text != "" && texts[file] == "" {
+		return "", conflict("keep "+file, "another run is done with that of %s", stack)
+	}
+	return texts[file], err
 }
 
 // keepFile writes a file that is not there yet, and leaves one that is.

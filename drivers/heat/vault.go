@@ -104,7 +104,8 @@ func (v vault) put(ctx context.Context, stack string, texts map[string]string) (
 	}
 	missing := slices.DeleteFunc(slices.Clone(files), func(file string) bool { return refs[file] != "" })
 	if err := beside(ctx, missing, func(ctx context.Context, _ int, file string) error {
-		return v.create(ctx, v.name(stack, file), texts[file])
+		_, err := v.create(ctx, v.name(stack, file), texts[file])
+		return err
 	}); err != nil {
 		return nil, err
 	}
@@ -158,11 +159,52 @@ func alike(have, texts map[string]string) error {
 	return nil
 }
 
-func (v vault) create(ctx context.Context, name, text string) error {
-	err := v.cloud.Post(ctx, "key-manager", "/secrets", map[string]string{
+// claim keeps a text of which there may be but one, unless there is one, and
+// gives that. An empty text is not kept: then it only looks, and what is not there
+// is empty.
+//
+// Barbican has nothing that only one of two can do, and its times are too coarse
+// to tell who was first. So who keeps a text looks again, and who then sees
+// another takes his own back: of two at once one goes on, who did not see the
+// other, or none does. That is a Conflict, for the next run to be alone.
+func (v vault) claim(ctx context.Context, stack, file, text string) (string, error) {
+	name := v.name(stack, file)
+	all, err := v.active(ctx, name)
+	mine := ""
+	if err == nil && len(all) == 0 {
+		if text == "" {
+			return "", nil
+		}
+		if mine, err = v.create(ctx, name, text); err == nil {
+			all, err = v.active(ctx, name)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	if len(all) != 1 {
+		if mine != "" {
+			err = v.remove(context.WithoutCancel(ctx), kept{Name: name, Ref: mine})
+		}
+		return "", errors.Join(conflict("keep "+file, "several runs keep one of %s at once, look again; if that stays so, they were killed: "+
+			"jeroboam ca forget, if there is no such cluster", stack), err)
+	}
+	got, err := payload(ctx, v.cloud, all[0].id())
+	if gone(err) {
+		return "", conflict("keep "+file, "another run is done with that of %s", stack)
+	}
+	return got, v.explain("read "+file, err)
+}
+
+// create keeps a secret and gives its reference.
+func (v vault) create(ctx context.Context, name, text string) (ref string, err error) {
+	var made struct {
+		Ref string `json:"secret_ref"`
+	}
+	err = v.cloud.Post(ctx, "key-manager", "/secrets", map[string]string{
 		"name": name, "payload": text, "payload_content_type": "text/plain", "secret_type": "opaque",
-	}, nil)
-	return v.explain("keep "+name, err)
+	}, &made)
+	return made.Ref, v.explain("keep "+name, err)
 }
 
 // find gives the ids of the secrets of a stack by file name. Files of which
@@ -187,19 +229,21 @@ func (v vault) find(ctx context.Context, stack string, files []string) (map[stri
 
 // oldest is the id of the secret of a name, or "".
 func (v vault) oldest(ctx context.Context, name string) (string, error) {
-	all, err := v.list(ctx, name)
-	if err != nil {
+	all, err := v.active(ctx, name)
+	if err != nil || len(all) == 0 {
 		return "", err
-	}
-	all = slices.DeleteFunc(all, func(k kept) bool { return k.Name != name || k.Status != keptActive || k.Types == nil })
-	if len(all) == 0 {
-		return "", nil
 	}
 	first := slices.MinFunc(all, func(a, b kept) int { return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.id(), b.id())) })
 	if len(all) > 1 {
 		v.log.Warn("several secrets of one name, the oldest counts", zap.String("secret", name), zap.Int("count", len(all)), zap.String("id", first.id()))
 	}
 	return first.id(), nil
+}
+
+// active are the secrets of a name that hold something.
+func (v vault) active(ctx context.Context, name string) ([]kept, error) {
+	all, err := v.list(ctx, name)
+	return slices.DeleteFunc(all, func(k kept) bool { return k.Name != name || k.Status != keptActive || k.Types == nil }), err
 }
 
 // list reads the secrets of a name, or all of the project's. The end is what
@@ -286,12 +330,20 @@ func (v vault) deleteAll(ctx context.Context, name string, which func(kept) bool
 		if !which(k) {
 			continue
 		}
-		err := v.cloud.Delete(ctx, "key-manager", "/secrets/"+url.PathEscape(k.id()), nil, nil)
-		if err != nil && !gone(err) {
-			return v.explain("delete "+k.Name, err)
+		if err := v.remove(ctx, k); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// remove deletes one secret, if it is still there.
+func (v vault) remove(ctx context.Context, k kept) error {
+	err := v.cloud.Delete(ctx, "key-manager", "/secrets/"+url.PathEscape(k.id()), nil, nil)
+	if err == nil || gone(err) {
+		return nil
+	}
+	return v.explain("delete "+k.Name, err)
 }
 
 // leftovers are the names of stacks of which something is kept and that are not

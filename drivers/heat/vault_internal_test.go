@@ -108,7 +108,7 @@ func twice(b *bench) {
 	if b.clock != nil {
 		b.clock.Advance(2 * time.Second)
 	}
-	if err := b.create(ctx, b.name(b.stack, "ca.key"), b.pem()); err != nil {
+	if _, err := b.create(ctx, b.name(b.stack, "ca.key"), b.pem()); err != nil {
 		b.Fatal(err)
 	}
 	if b.logs.FilterMessage("several secrets of one name, the oldest counts").Len() != 0 {
@@ -136,7 +136,7 @@ func TestVaultPages(t *testing.T) {
 	b := onSim(t, sim.Options{})
 	refs := b.mustPut(map[string]string{"ca.key": b.pem()})
 	for range 2*secretsPage + 5 {
-		if err := b.create(b.Context(), b.name(b.stack, "ca.key"), b.pem()); err != nil {
+		if _, err := b.create(b.Context(), b.name(b.stack, "ca.key"), b.pem()); err != nil {
 			b.Fatal(err)
 		}
 		b.clock.Advance(time.Second)
