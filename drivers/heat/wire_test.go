@@ -16,7 +16,6 @@ import (
 // a real one: it counts writes, and misbehaves as a cloud or a network would.
 type wire struct {
 	mu     sync.Mutex
-	next   http.RoundTripper
 	writes int
 	lose   int // the lose-th write from now loses its answer; 0: none
 	faults map[drivertest.Fault]chan struct{}
@@ -24,14 +23,17 @@ type wire struct {
 
 func newWire() *wire { return &wire{faults: map[drivertest.Fault]chan struct{}{}} }
 
-func (w *wire) under(next http.RoundTripper) http.RoundTripper {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.next = next
-	return w
+// under puts the wire between a connection and the network. There is more than
+// one: who tries an admission out connects anew.
+func (w *wire) under(next http.RoundTripper) http.RoundTripper { return strand{w, next} }
+
+// strand is the wire of one connection.
+type strand struct {
+	*wire
+	next http.RoundTripper
 }
 
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w strand) RoundTrip(r *http.Request) (*http.Response, error) {
 	lost, fault, ended := w.see(r)
 	switch fault {
 	case drivertest.ServerError:
