@@ -121,7 +121,11 @@ func (d *Driver) first(ctx context.Context, step diff.Step) (layout, error) {
 	if err != nil {
 		return layout{}, &drivers.Error{Kind: drivers.Rejected, Op: "choose cluster type", Err: err}
 	}
-	l := layout{owner: d.owner, about: about{
+	ca, err := d.cloud.CA()
+	if err != nil {
+		return layout{}, err
+	}
+	l := layout{owner: d.owner, ca: ca, about: about{
 		Cloud: step.Cluster.Cloud, Name: step.Cluster.Name, Instance: d.instance, Type: t.name, Revision: t.revision,
 	}}
 	l, err = l.next(step)
@@ -234,7 +238,8 @@ func (d *Driver) live(ctx context.Context, op string, s shown) (layout, error) {
 	}
 	l.files = files
 	l.about.Instance = d.instance
-	return l, nil
+	l.ca, err = d.cloud.CA()
+	return l, err
 }
 
 // delete removes the root stack and with it everything below. What is gone or

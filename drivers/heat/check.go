@@ -177,7 +177,7 @@ func (x *checked) onlyAtBoot(t clusterType) []diff.Objection {
 // measure renders what a create would send and looks at its size, at what it
 // names, and at what it takes of the project's quotas.
 func (x *checked) measure(ctx context.Context, t clusterType, revision int) error {
-	l, body, err := sketch(x.owner, t, revision, x.c, &x.c.Spec)
+	l, body, err := x.sketch(t, revision, x.c, &x.c.Spec)
 	if err != nil {
 		x.found = append(x.found, object(schema.CodeUnsupported, "", "%v", err))
 		return nil
@@ -213,7 +213,7 @@ func (x *checked) need(t clusterType, revision int, want parts) (need, bool) {
 	case x.o.Spec == nil:
 		return need{}, false
 	}
-	l, body, err := sketch(x.owner, t, revision, x.c, x.o.Spec)
+	l, body, err := x.sketch(t, revision, x.c, x.o.Spec)
 	if err != nil {
 		return need{}, false
 	}
@@ -250,9 +250,13 @@ func (c *catalogue) volumeZones(ctx context.Context, l layout, root map[string]a
 }
 
 // sketch is what a create of the cluster with that spec would send.
-func sketch(owner string, t clusterType, revision int, c *schema.Cluster, s *schema.Spec) (layout, stackBody, error) {
-	l := layout{owner: owner, about: about{Cloud: c.Cloud, Name: c.Name, Type: t.name, Revision: revision}}
-	l, err := l.next(diff.Step{Op: diff.Create, Cluster: c.Key, To: s, Want: c})
+func (d *Driver) sketch(t clusterType, revision int, c *schema.Cluster, s *schema.Spec) (layout, stackBody, error) {
+	ca, err := d.cloud.CA()
+	if err != nil {
+		return layout{}, stackBody{}, err
+	}
+	l := layout{owner: d.owner, ca: ca, about: about{Cloud: c.Cloud, Name: c.Name, Type: t.name, Revision: revision}}
+	l, err = l.next(diff.Step{Op: diff.Create, Cluster: c.Key, To: s, Want: c})
 	if err != nil {
 		return l, stackBody{}, err
 	}
@@ -294,7 +298,7 @@ func limits(l layout, body stackBody, c *schema.Cluster, names *catalogue) []dif
 		}
 		if size > maxUserData {
 			found = append(found, object(schema.CodeCloudLimit, "nodeGroups/"+g.Name,
-				"its node file has %d bytes, and with its user data it may have %d; shorten sshPublicKeys or proxies", size, maxUserData))
+				"its node file has %d bytes, and with its user data it may have %d; shorten sshPublicKeys, proxies or what cacert of the cloud has", size, maxUserData))
 		}
 	}
 	if n := len(mustJSON(body.Template)); n > maxTemplate {

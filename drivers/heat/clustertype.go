@@ -53,8 +53,9 @@ type clusterType struct {
 	kubernetes bool
 
 	// userData is what a group's nodes boot from; in it are names in double
-	// underscores, for which node.yaml puts in what is a node's own.
-	userData func(x revision, s *schema.Spec, g schema.Group) (string, error)
+	// underscores, for which node.yaml puts in what is a node's own. ca is who
+	// signed the cloud's certificates, if the image does not know.
+	userData func(x revision, s *schema.Spec, g schema.Group, ca string) (string, error)
 	// escapes are put in for characters of what a node is given, after it was
 	// filled in; none: user data takes it as it is.
 	escapes map[string]string
@@ -226,9 +227,9 @@ type nodeValues struct {
 
 // node renders the template of a group's nodes. The text names the wait handle
 // by boot, so another boot is another text.
-func (t clusterType) node(number int, s *schema.Spec, g schema.Group, boot string) (string, error) {
+func (t clusterType) node(number int, s *schema.Spec, g schema.Group, boot, ca string) (string, error) {
 	x := t.at(number)
-	userData, err := t.userData(x, s, g)
+	userData, err := t.userData(x, s, g, ca)
 	if err != nil {
 		return "", err
 	}

@@ -44,7 +44,7 @@ type dockerUserDataValues struct {
 	Boot                           string         // boot.sh
 }
 
-func dockerUserData(x revision, s *schema.Spec, _ schema.Group) (string, error) {
+func dockerUserData(x revision, s *schema.Spec, _ schema.Group, _ string) (string, error) {
 	script, err := x.read("boot.sh")
 	if err != nil {
 		return "", err

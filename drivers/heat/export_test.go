@@ -52,7 +52,7 @@ func Texts(typ, owner string, c *schema.Cluster) (body []byte, texts map[string]
 		if t.kubernetes {
 			name = "user data of " + g.Name
 		}
-		if texts[name], err = t.userData(t.at(t.revision), &c.Spec, g); err != nil {
+		if texts[name], err = t.userData(t.at(t.revision), &c.Spec, g, ""); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -18,8 +18,9 @@ const cloudConf = "cloud.conf"
 
 const pemCloudConf = "JEROBOAM CLOUD CONFIG"
 
-// openstackCA is where nodes have the certificates that Keystone's is signed by.
-const openstackCA = "/etc/jeroboam/openstack-ca.pem"
+// openstackCA is where the manager's pods have the certificates that Keystone's
+// is signed by (cloud.yaml).
+const openstackCA = "/etc/config/openstack-ca.pem"
 
 // keepCloudConf makes the application credential of a cluster's own and keeps
 // the configuration with it. It has our roles, cannot make others, and lives

@@ -30,8 +30,8 @@ func kubernetes(name, distro string, wrap func(machine) (string, error)) cluster
 		fields: slices.Concat(kubernetesFields(), kubernetesLabels("labels/"), kubernetesGroupLabels("nodeGroups/*/labels/")),
 		atBoot: []string{"nodeGroups/*/nodeLabels", "nodeGroups/*/nodeTaints", "labels/flannel_tag", "labels/cloud_provider_tag"},
 		idle:   kubernetesIdle,
-		userData: func(x revision, s *schema.Spec, g schema.Group) (string, error) {
-			m, err := kubernetesMachine(x, s, g)
+		userData: func(x revision, s *schema.Spec, g schema.Group, ca string) (string, error) {
+			m, err := kubernetesMachine(x, s, g, ca)
 			if err != nil {
 				return "", err
 			}

@@ -17,7 +17,7 @@ import (
 // kubernetesMachine is what a node is told at its first boot: the boot scripts,
 // and in node.env what they are to make of it (templates/kubernetes/1/boot.sh
 // has the contract).
-func kubernetesMachine(x revision, s *schema.Spec, g schema.Group) (machine, error) {
+func kubernetesMachine(x revision, s *schema.Spec, g schema.Group, ca string) (machine, error) {
 	scripts, err := archive(x)
 	if err != nil {
 		return machine{}, err
@@ -26,17 +26,22 @@ func kubernetesMachine(x revision, s *schema.Spec, g schema.Group) (machine, err
 	if err != nil {
 		return machine{}, err
 	}
-	return machine{
+	const trusted = "/etc/jeroboam/openstack-ca.pem"
+	m := machine{
 		sshKeys: s.SSHPublicKeys,
 		files: []machineFile{
 			{"/etc/jeroboam/boot.tar.gz", 0o600, scripts},
-			{"/etc/jeroboam/signal", 0o700, "#!/bin/sh\nexec __SIGNAL__ --silent --show-error --fail --retry 10 --retry-delay 6 --retry-connrefused --data-binary @-\n"},
+			{"/etc/jeroboam/signal", 0o700, "#!/bin/sh\n[ ! -e " + trusted + " ] || export CURL_CA_BUNDLE=" + trusted + "\nexec __SIGNAL__ --silent --show-error --fail --retry 10 --retry-delay 6 --retry-connrefused --data-binary @-\n"},
 			{"/etc/jeroboam/node.env", 0o600, env},
 			{"/etc/jeroboam/secrets.env", 0o600, "__SECRETS__\n"},
 		},
 		masked: []string{"docker.service", "zincati.service"},
 		unit:   machineUnit{"jeroboam-boot.service", bootService},
-	}, nil
+	}
+	if ca != "" {
+		m.files = append(m.files, machineFile{trusted, 0o644, ca})
+	}
+	return m, nil
 }
 
 // bootService boots the node once. What it makes are units of their own, which come

@@ -39,7 +39,7 @@ func TestUserDataFitsWithEverythingOn(t *testing.T) {
 	for _, typ := range []clusterType{kubernetesDebian(), kubernetesFedoraCoreOS()} {
 		for i, g := range laden().Groups {
 			s := laden()
-			text, err := typ.node(typ.revision, &s, s.Groups[i], "00000000")
+			text, err := typ.node(typ.revision, &s, s.Groups[i], "00000000", strings.Repeat("certificate\n", 150))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,11 +79,11 @@ func TestNothingIsLeftToFillIn(t *testing.T) {
 	s := laden()
 	for _, typ := range []clusterType{kubernetesDebian(), kubernetesFedoraCoreOS()} {
 		for _, g := range s.Groups {
-			m, err := kubernetesMachine(typ.at(1), &s, g)
+			m, err := kubernetesMachine(typ.at(1), &s, g, "CA")
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := typ.node(1, &s, g, "00000000")
+			text, err := typ.node(1, &s, g, "00000000", "CA")
 			if err != nil {
 				t.Fatal(err)
 			}

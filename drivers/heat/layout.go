@@ -21,6 +21,8 @@ type layout struct {
 	spec  schema.Spec
 	nodes []node
 	files map[string]string // text by name, of every file that a node has
+
+	ca string // who signed the cloud's certificates, PEM; of this machine and for nodes that boot now
 }
 
 // node is one nested stack of a root.
@@ -254,7 +256,7 @@ func (l *layout) assign(n *node, g schema.Group, step diff.Step, texts map[strin
 	if text != "" {
 		text = reboot(text, boot)
 	} else {
-		if text, err = t.node(l.about.Revision, &l.spec, g, boot); err != nil {
+		if text, err = t.node(l.about.Revision, &l.spec, g, boot, l.ca); err != nil {
 			return err
 		}
 	}

@@ -263,11 +263,11 @@ func TestRebootRenamesTheHandleAlone(t *testing.T) {
 		Groups: []schema.Group{{Name: schema.DefaultWorker, Role: "worker", NodeCount: 1, Flavor: "m1.small"}},
 	}
 	s.Keypair = "key-0badcafe"
-	text, err := dockerUbuntu().node(1, s, s.Groups[0], "0badcafe")
+	text, err := dockerUbuntu().node(1, s, s.Groups[0], "0badcafe", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := dockerUbuntu().node(1, s, s.Groups[0], "12345678")
+	want, err := dockerUbuntu().node(1, s, s.Groups[0], "12345678", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestBootOfIsTheHandles(t *testing.T) {
 		COE: "docker", ServerType: "vm", Image: "boot_ffffffff:", FixedNetwork: "n", SSHPublicKeys: []string{"boot_eeeeeeee: me"},
 		Groups: []schema.Group{{Name: schema.DefaultWorker, Role: "worker", NodeCount: 1, Flavor: "\n  boot_dddddddd:\n"}},
 	}
-	text, err := dockerUbuntu().node(1, s, s.Groups[0], "12345678")
+	text, err := dockerUbuntu().node(1, s, s.Groups[0], "12345678", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -234,7 +234,11 @@ func (g *ground) quotas(n int) {
 // said to be needed. It does not wait for the nodes to boot.
 func (g *ground) needIsUsed(d drivers.Driver) {
 	g.Helper()
-	p := &play{T: g.T, driver: d, owner: "pf", c: whole(g.T, "a", 3)}
+	p := &play{T: g.T, driver: d, owner: "pf", c: declareKubernetes(g.T, "a", func(s *schema.Spec) {
+		highlyAvailable(s)
+		s.FloatingIPEnabled = true
+		s.Groups[0].NodeCount, s.Groups[1].NodeCount = 1, 2
+	})}
 	p.c.Cloud = openstack.EnvCloud
 	need, err := heat.Need(g.Context(), d, p.c)
 	if err != nil {
@@ -276,6 +280,9 @@ func (g *ground) needIsUsed(d drivers.Driver) {
 			}
 			err := own.Get(ctx, "orchestration", path, nil, &got)
 			if got.Stack.Status == "DELETE_COMPLETE" || drivers.KindOf(err) == drivers.NotFound {
+				if err := heat.DropKeys(ctx, d, p.c.Key); err != nil {
+					g.Error(err)
+				}
 				return
 			}
 			if got.Stack.Status != "DELETE_IN_PROGRESS" {
