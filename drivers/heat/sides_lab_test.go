@@ -129,31 +129,42 @@ func start(ctx context.Context, d drivers.Driver, steps []diff.Step) error {
 	return errors.Join(failed...)
 }
 
-// removeAll deletes every cluster of the driver's. What guards deletes is not in
-// the way here, nor what is timed.
+// removeAll deletes what the driver owns, as the loop does: a delete that fails
+// is asked for once more, and the keys of what is gone are forgotten.
 func removeAll(ctx context.Context, d drivers.Driver) error {
-	for asked := false; ; asked = true {
+	var were []schema.Key
+	for asked := map[string]int{}; ; {
 		have, err := d.Observe(ctx)
 		if err != nil {
 			return err
 		}
 		var steps []diff.Step
 		for _, o := range have {
-			steps = append(steps, diff.Step{Op: diff.Delete, Cluster: o.Key, Observed: o.Version, Have: &o})
-			if strings.HasSuffix(string(o.Status), "_FAILED") && asked {
+			if !slices.Contains(were, o.Key) {
+				were = append(were, o.Key)
+			}
+			failed := strings.HasSuffix(string(o.Status), "_FAILED")
+			switch {
+			case asked[o.ID] == 0, failed && asked[o.ID] == 1:
+				asked[o.ID]++
+				steps = append(steps, diff.Step{Op: diff.Delete, Cluster: o.Key, Observed: o.Version, Have: &o})
+			case failed:
 				return fmt.Errorf("%s is %s: %s", o.Key, o.Status, o.Reason)
 			}
 		}
-		if len(steps) == 0 {
-			return nil
+		if len(have) == 0 {
+			break
 		}
-		if !asked {
-			err = start(ctx, d, steps)
-		}
-		if err := errors.Join(err, pause(ctx)); err != nil {
+		if err := errors.Join(start(ctx, d, steps), pause(ctx)); err != nil {
 			return err
 		}
 	}
+	for _, k := range were {
+		if err := d.(drivers.Keeper).Forget(ctx, k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // magnum is the lab's Magnum 15 with its driver k8s_fedora_coreos_v1.

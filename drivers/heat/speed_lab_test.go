@@ -31,7 +31,8 @@ const (
 // TestSpeed times Magnum and us making the same clusters of the same lab, one
 // after the other, taking turns so that other load on the machine is shared. Both
 // wait for boots of five seconds, which one player plays. The table has the
-// medians; a ratio over maxRatio fails.
+// medians; a ratio over maxRatio fails. One that is over it in fewer than three
+// runs is looked at again: three runs decide.
 func TestSpeed(t *testing.T) {
 	newLab(t) // there is one
 	mark := playBoots(t)
@@ -40,7 +41,8 @@ func TestSpeed(t *testing.T) {
 	marks := map[string]string{"Jeroboam": us.mark, "Magnum": them.mark}
 	order := []string{"Magnum", "Jeroboam"}
 	times := &timing{began: machine(t)}
-	for run := range runs(t) {
+	table, slow := "", []string(nil)
+	for run := 0; run < runs(t) || run < 3 && len(slow) > 0; run++ {
 		for _, chapter := range []func(context.Context, side, string) ([]measured, error){small, whole33} {
 			for _, name := range order {
 				got, err := chapter(t.Context(), sides[name], fmt.Sprintf("%s-%d", marks[name], run))
@@ -54,8 +56,8 @@ func TestSpeed(t *testing.T) {
 			}
 		}
 		slices.Reverse(order)
+		table, slow = times.table()
 	}
-	table, slow := times.table()
 	t.Logf("%s\n%safterwards: %s", times.began, table, machine(t))
 	for _, s := range slow {
 		t.Errorf("%s, over %.1f", s, maxRatio)
