@@ -2,6 +2,7 @@ package heat_test
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -359,6 +360,25 @@ func TestEveryFieldIsCarriedOutOrObjectedTo(t *testing.T) {
 				t.Errorf("%s: objected to: %v", at+key, objected)
 			}
 		}
+	}
+}
+
+// A group that has a label of its own has those of the cluster beside it, and
+// what the cluster may have is none of the group's.
+func TestGroupRepeatsLabelsOfTheCluster(t *testing.T) {
+	t.Parallel()
+	d := open(t, newSimulated(t), nil)
+	c := declareKubernetes(t, "a", func(s *schema.Spec) {
+		s.Labels["etcd_volume_size"] = "1"
+		s.Groups[1].Labels = maps.Clone(s.Labels)
+		s.Groups[1].Labels["kubelet_options"] = "--v=4"
+	})
+	if found := objections(t, d, c); len(found) > 0 {
+		t.Errorf("objections %q", found)
+	}
+	c.Spec.Groups[1].Labels["etcd_volume_size"] = "2"
+	if found := objections(t, d, c); len(found) != 1 || !strings.HasPrefix(found[0], "nodeGroups/*/labels/etcd_volume_size: ") {
+		t.Errorf("objections %q, want that to a label of the group's own", found)
 	}
 }
 

@@ -123,7 +123,8 @@ func (t clusterType) reads(field string) bool {
 }
 
 // setFields are the effective fields of a spec that are not zero, groups' names
-// as "*", sorted.
+// as "*", sorted. Labels of a group are those that it does not have of the
+// cluster.
 func setFields(s *schema.Spec) []string {
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(mustJSON(s)), &top); err != nil {
@@ -134,7 +135,7 @@ func setFields(s *schema.Spec) []string {
 		switch f {
 		case "nodeGroups":
 			for _, g := range s.Groups {
-				addGroupFields(set, g)
+				addGroupFields(set, s, g)
 			}
 		case "labels":
 			for k := range s.Labels {
@@ -156,7 +157,7 @@ func setFields(s *schema.Spec) []string {
 	return fields
 }
 
-func addGroupFields(set map[string]bool, g schema.Group) {
+func addGroupFields(set map[string]bool, s *schema.Spec, g schema.Group) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(mustJSON(g)), &fields); err != nil {
 		panic("heat: " + err.Error())
@@ -166,11 +167,15 @@ func addGroupFields(set map[string]bool, g schema.Group) {
 			set["nodeGroups/*/"+f] = true
 		}
 	}
-	for k := range g.Labels {
-		set["nodeGroups/*/labels/"+k] = true
+	for k, own := range g.Labels {
+		if of, has := s.Labels[k]; !has || of != own {
+			set["nodeGroups/*/labels/"+k] = true
+		}
 	}
-	for k := range g.SecretLabels {
-		set["nodeGroups/*/secretLabels/"+k] = true
+	for k, own := range g.SecretLabels {
+		if of, has := s.SecretLabels[k]; !has || of != own {
+			set["nodeGroups/*/secretLabels/"+k] = true
+		}
 	}
 }
 
