@@ -35,6 +35,7 @@ const (
 	guardVersionGap     = "version-gap"
 	guardSkew           = "version-skew"
 	guardEtcd           = "etcd-health"
+	guardEtcdData       = "etcd-data"
 )
 
 // maxAttempts is how often a cluster may fail to recover for the same spec

@@ -109,6 +109,12 @@ func TestQuorumRules(t *testing.T) {
 	check("a v1.31", "a etcd=unknown", "upgrade a kube_tag:v1.30->v1.31 [default-master-0] 0/2")
 	check("a m3", "a m3 default-worker-0=old etcd=unhealthy", "upgrade a [default-worker-0] 3/4")
 
+	// The only master takes etcd's data with it, unless that is on its own volume.
+	check("a v1.31 etcd_volume_size=0", "a etcd_volume_size=0", "upgrade a kube_tag:v1.30->v1.31 [default-master-0] 0/2 {etcd-data}")
+	check("a v1.31 m3 etcd_volume_size=0", "a m3 etcd_volume_size=0", "upgrade a kube_tag:v1.30->v1.31 [default-master-0] 0/4")
+	check("a etcd_volume_size=0", "a etcd_volume_size=0 default-worker-0=old", "upgrade a [default-worker-0] 1/2")
+	check("a etcd_volume_size=0", "a etcd_volume_size=0 default-master-0=missing", "recover a [default-master-0]")
+
 	// Failed masters go one at a time, before workers, while one of them works.
 	check("a m3 x2", "a m3 x2 UPDATE_FAILED default-master-0=failed default-master-2=failed default-worker-1=failed", "recover a [default-master-0]")
 	check("a m3", "a m3 UPDATE_FAILED default-master-0=failed etcd=unknown", "recover a [default-master-0] {etcd-health}")

@@ -62,7 +62,7 @@ func parse(t testing.TB, words []string) *word {
 func plain() schema.Spec {
 	return schema.Spec{
 		COE: "kubernetes", ServerType: "vm", Image: "img", NetworkDriver: "flannel",
-		Labels: map[string]string{"kube_tag": "v1.30"},
+		Labels: map[string]string{"kube_tag": "v1.30", "etcd_volume_size": "10"},
 		Groups: []schema.Group{
 			{Name: schema.DefaultMaster, Role: "master", NodeCount: 1, Flavor: "big"},
 			{Name: schema.DefaultWorker, Role: "worker", NodeCount: 1, Flavor: "small"},

@@ -85,3 +85,27 @@ func quorum(s *Step) *Held {
 	held.Reason += "; or acknowledge, if you know that the other masters have a quorum or that nothing is left to lose"
 	return held
 }
+
+// etcdVolume is the label without which etcd's data is on the disk of its server.
+const etcdVolume = "etcd_volume_size"
+
+// lastCopy holds a step that would replace the only master together with all that
+// etcd knows. It is about backends which replace servers, whose nodes have a
+// revision, and about masters that worked: the data of others is gone or never was.
+func lastCopy(s *Step) *Held {
+	h := s.Have
+	if h == nil || h.Spec == nil || h.Spec.COE != "kubernetes" || h.masters(func(*Node) bool { return true }) != 1 {
+		return nil
+	}
+	if size := h.Spec.Labels[etcdVolume]; size != "" && size != "0" {
+		return nil
+	}
+	i := slices.IndexFunc(h.Nodes, func(n Node) bool { return h.isMaster(&n) })
+	n := &h.Nodes[i]
+	if !slices.Contains(s.Nodes, n.Name) || n.Revision == "" || n.State != NodeReady {
+		return nil
+	}
+	return &Held{Guard: guardEtcdData, Ack: token(guardEtcdData, s.Cluster, s.Observed, s.Nodes), Reason: fmt.Sprintf(
+		"%s is the only master and has no volume for etcd (label %s), so replacing it removes everything that the cluster knows, and its workloads with it; "+
+			"declare a new cluster with such a volume, or acknowledge to begin again from nothing", n.Name, etcdVolume)}
+}

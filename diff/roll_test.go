@@ -2,6 +2,7 @@ package diff_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -77,7 +78,8 @@ func drawRoll(t *rapid.T) *roll {
 // ask is a commit with another version.
 func (r *roll) ask(t *rapid.T, tags ...string) {
 	c := *r.want.Clusters[0]
-	c.Spec.Labels = map[string]string{"kube_tag": rapid.SampledFrom(tags).Draw(t, "kube_tag")}
+	c.Spec.Labels = maps.Clone(c.Spec.Labels)
+	c.Spec.Labels["kube_tag"] = rapid.SampledFrom(tags).Draw(t, "kube_tag")
 	c.Spec.Image = rapid.SampledFrom([]string{"img", "i2"}).Draw(t, "image")
 	r.want.Clusters[0], r.to = &c, c.Spec.Labels["kube_tag"]
 }

@@ -213,7 +213,7 @@ func change(v reflect.Value) {
 			v.Set(reflect.ValueOf(map[string]schema.Secret{"changed": {Digest: "1a2b3c4d5e6f7081"}}))
 			return
 		}
-		v.Set(reflect.ValueOf(map[string]string{"changed": "x", "kube_tag": "v1.30"}))
+		v.Set(reflect.ValueOf(map[string]string{"changed": "x", "kube_tag": "v1.30", "etcd_volume_size": "10"}))
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 	default:

@@ -80,6 +80,9 @@ func (p *planner) roll(w *schema.Cluster, h *Observed, cs []Change, from, to *sc
 	if own == nil {
 		own = quorum(&s)
 	}
+	if own == nil {
+		own = lastCopy(&s)
+	}
 	return p.judge(s, own)
 }
 

@@ -29,7 +29,7 @@ func memoryBackend(_ testing.TB, m *Memory) *Backend {
 		Settle: func(testing.TB) { m.Tick() },
 		Cluster: func(_ testing.TB, name schema.ClusterName, change func(*schema.Spec)) *schema.Cluster {
 			c := &schema.Cluster{Key: schema.Key{Cloud: "memory", Name: name}, Spec: schema.Spec{
-				COE: "kubernetes", ServerType: "vm", Image: "fedora-coreos-latest", Labels: map[string]string{"kube_tag": "v1.33.1"},
+				COE: "kubernetes", ServerType: "vm", Image: "fedora-coreos-latest", Labels: map[string]string{"kube_tag": "v1.33.1", "etcd_volume_size": "10"},
 				Groups: []schema.Group{
 					{Name: schema.DefaultMaster, Role: "master", NodeCount: 1, Flavor: "m1.medium"},
 					{Name: schema.DefaultWorker, Role: "worker", NodeCount: 1, Flavor: "m1.small"},

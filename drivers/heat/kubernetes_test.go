@@ -34,7 +34,7 @@ func declareKubernetes(_ testing.TB, name schema.ClusterName, change func(*schem
 		Spec: schema.Spec{
 			COE: "kubernetes", ServerType: "vm", Image: "debian-latest", Keypair: "testkey",
 			FixedNetwork: "private", FixedSubnet: "private-subnet", NetworkDriver: "flannel",
-			Labels: map[string]string{"kube_tag": "v1.35.2"},
+			Labels: map[string]string{"kube_tag": "v1.35.2", "etcd_volume_size": "1"}, // which lets the only master be replaced
 			Groups: []schema.Group{
 				{Name: schema.DefaultMaster, Role: "master", NodeCount: 1, Flavor: "m1.medium"},
 				{Name: schema.DefaultWorker, Role: "worker", NodeCount: 1, Flavor: "m1.small"},
