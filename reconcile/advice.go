@@ -15,8 +15,9 @@ import (
 // what takes longer than it was given, so that who is late by half an hour was
 // forgotten by it.
 const (
-	createMinutes = 60 // Magnum's default of create_timeout
-	updateMinutes = 90 // more than any driver gives an update or a delete
+	createMinutes = 60  // Magnum's default of create_timeout
+	updateMinutes = 200 // as much as any driver gives an update
+	deleteMinutes = 90
 	graceMinutes  = 30
 )
 
@@ -47,7 +48,7 @@ func motion(o *diff.Observed, want *schema.Cluster, last Intent) (since time.Tim
 	case !strings.HasSuffix(string(o.Status), "_IN_PROGRESS"):
 		return since, 0, false
 	case o.Status == diff.DeleteInProgress:
-		return last.At, minutes, last.Op == diff.Delete && last.ID == o.ID
+		return last.At, deleteMinutes, last.Op == diff.Delete && last.ID == o.ID
 	case o.Status == diff.CreateInProgress:
 		stamp, minutes = o.CreatedAt, createMinutes
 		if want != nil && want.Policy.CreateTimeout > 0 {
