@@ -247,7 +247,7 @@ func (l *layout) assign(n *node, g schema.Group, step diff.Step, texts map[strin
 		if sibling.Group != g.Name || sibling.Revision != revision || sibling.File == "" {
 			continue
 		}
-		if has := bootOf(texts[sibling.File]); n.File == "" || has != was && step.Op != diff.Recover {
+		if has := bootOf(texts[sibling.File]); n.File == "" || has != was && (step.Op != diff.Recover || onlyLost(step, n.Name)) {
 			n.Revision, n.File = revision, sibling.File
 			return nil
 		}
@@ -263,6 +263,16 @@ func (l *layout) assign(n *node, g schema.Group, step diff.Step, texts map[strin
 	n.Revision, n.File = revision, fileName(text)
 	texts[n.File] = text
 	return nil
+}
+
+// onlyLost tells whether a node lost its server in a stack of which Heat had
+// finished all that it was asked for, the removal of old handles included.
+func onlyLost(step diff.Step, name string) bool {
+	h := step.Have
+	if h == nil || h.Moving || h.Status != diff.CreateComplete && h.Status != diff.UpdateComplete {
+		return false
+	}
+	return slices.ContainsFunc(h.Nodes, func(n diff.Node) bool { return n.Name == name && n.State == diff.NodeMissing })
 }
 
 // nodesOf reads the nodes back from a live root template.

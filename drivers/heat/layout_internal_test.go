@@ -311,6 +311,35 @@ func TestNextNeedsEveryText(t *testing.T) {
 	}
 }
 
+// Servers get lost one by one for years. All files go with every update, and
+// Heat takes a MiB at once, so they must not become one for each loss.
+func TestLossesAddNoFiles(t *testing.T) {
+	t.Parallel()
+	spec := schema.Spec{
+		COE: "docker", ServerType: "vm", Image: "ubuntu-latest", Keypair: "k", FixedNetwork: "n",
+		Groups: []schema.Group{{Name: schema.DefaultWorker, Role: "worker", NodeCount: 9, Flavor: "m1.small"}},
+	}
+	l := layout{owner: "o", about: about{Cloud: "lab", Name: "a", Type: "docker_ubuntu", Revision: 1}}
+	l, err := l.next(diff.Step{Op: diff.Create, To: &spec, Operation: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 18 {
+		lost, was := l.nodes[i/2].Name, l.files[l.nodes[i/2].File]
+		have := diff.Observed{Status: diff.UpdateComplete, Nodes: []diff.Node{{Name: lost, State: diff.NodeMissing}}}
+		step := diff.Step{Op: diff.Recover, To: &spec, Nodes: []string{lost}, Have: &have, Operation: fmt.Sprint("lost ", i)}
+		if l, err = l.next(step); err != nil {
+			t.Fatal(err)
+		}
+		if bootOf(l.files[l.nodes[i/2].File]) == bootOf(was) {
+			t.Errorf("%s comes back with the boot that it had", lost)
+		}
+	}
+	if len(l.files) > 2 {
+		t.Errorf("there are %d files of one group", len(l.files))
+	}
+}
+
 var rfc1123 = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
 // Names of nodes are host names, as long as kubelet allows, and no two alike.
