@@ -27,7 +27,7 @@
 // groups are deserved is for the caller to ask (Request) before it signs.
 //
 // Reading order: pki.go, secret.go, files.go, authority.go, show.go; then
-// terms.go, client.go, request.go (what is signed), kubeconfig.go and token.go.
+// terms.go, client.go, request.go (what is signed) and kubeconfig.go.
 package pki
 
 import (
