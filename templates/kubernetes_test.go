@@ -394,6 +394,21 @@ func TestKubernetesRefusesAWrongSum(t *testing.T) {
 	}
 }
 
+// systemd reads the file of proxies by rules of its own: what is in double quotes
+// is taken as it is, but for a backslash before one of \"`$ (systemd.exec).
+func TestKubernetesProxiesReachContainerd(t *testing.T) {
+	t.Parallel()
+	m := newNode(t, "worker")
+	m.env["HTTP_PROXY"], m.env["NO_PROXY"] = "http://u:it's`a`$HOME\\\"%20@proxy:3128", "a,.b"
+	for _, step := range []string{"binaries", "containerd"} {
+		m.run("boot.sh", step)
+	}
+	want := "HTTP_PROXY=\"http://u:it's\\`a\\`\\$HOME\\\\\\\"%20@proxy:3128\"\nHTTPS_PROXY=\"\"\nNO_PROXY=\"a,.b\"\n"
+	if d := cmp.Diff(want, m.read("etc/jeroboam/proxy.env")); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestKubernetesNeverFormatsForeignDisks(t *testing.T) {
 	t.Parallel()
 	for name, label := range map[string]string{"other label": "precious", "no label": ""} {

@@ -89,6 +89,12 @@ T
   esac
 }
 
+# A value as an EnvironmentFile has it: after a quote in single quotes, as the
+# shell takes it, systemd would read on as if there were none.
+envfile() { # name, value
+  printf '%s="%s"\n' "$1" "$(printf %s "$2" | sed 's/[\\"`$]/\\&/g')"
+}
+
 # Proxies come from a file: in Environment= a % of a URL would be systemd's.
 containerd_unit() {
   cat <<T
@@ -111,7 +117,7 @@ T
 }
 
 step_containerd() {
-  local pause host
+  local pause host name
   pause=$(images_of | grep /pause:)
   put 644 /etc/containerd/config.toml <<<"$(containerd_config "$pause")"
   [ -z "${REGISTRY_MIRROR:-}" ] || put 644 /etc/containerd/certs.d/_default/hosts.toml <<<"[host.'$REGISTRY_MIRROR']
@@ -119,9 +125,7 @@ step_containerd() {
   for host in ${INSECURE_REGISTRIES:-}; do
     put 644 "/etc/containerd/certs.d/$host/hosts.toml" <<<"server = 'http://$host'"
   done
-  put 600 /etc/jeroboam/proxy.env <<<"HTTP_PROXY='$HTTP_PROXY'
-HTTPS_PROXY='$HTTPS_PROXY'
-NO_PROXY='$NO_PROXY'"
+  put 600 /etc/jeroboam/proxy.env <<<"$(for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do envfile "$name" "${!name}"; done)"
   put 644 /etc/systemd/system/containerd.service <<<"$(containerd_unit)"
   mkdir -p /etc/cni/net.d
   systemctl daemon-reload
