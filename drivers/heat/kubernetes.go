@@ -103,6 +103,9 @@ func kubernetesIdle(s *schema.Spec) []diff.Objection {
 	add(!s.MasterLBEnabled && s.Nodes(true) > 1, schema.CodeUnsupported, "masterLBEnabled", "several masters need a load balancer")
 	add(!s.MasterLBEnabled && s.APIServerPort != 0 && s.APIServerPort != apiPort, schema.CodeUnsupported, "apiserverPort",
 		"without a load balancer the API is where the masters have it, at %d", apiPort)
+	for _, cidr := range l.list("master_lb_allowed_cidrs") {
+		add(strings.Contains(cidr, ":"), schema.CodeNetwork, "labels/master_lb_allowed_cidrs", "the API has an IPv4 address, and no traffic of %s comes there: leave it out", cidr)
+	}
 	add(!slices.Contains([]string{"flannel", "calico"}, s.NetworkDriver), schema.CodeUnsupported, "networkDriver",
 		"%q is not carried out yet: flannel and calico are", s.NetworkDriver)
 	add(s.NetworkDriver == "calico" && l["mirror_url"] == "", schema.CodeUnsupported, "labels/mirror_url", "Calico's manifest comes from the mirror: set mirror_url")
@@ -157,9 +160,10 @@ func kubernetesRootOf(s *schema.Spec) kubernetesRoot {
 	if len(allowed) > 0 && s.FixedNetwork == "" { // nodes go through the load balancer as well
 		allowed = append(allowed, nodeCIDR(l))
 	}
+	allowed = eachOnce(allowed)
 	return kubernetesRoot{
 		NodeCIDR: nodeCIDR(l), PodCIDR: podCIDR(s),
-		Port: cmp.Or(s.APIServerPort, apiPort), APISources: apiSources(s, l), PodRules: podRules(s, l), Apart: s.Nodes(true) > 1,
+		Port: cmp.Or(s.APIServerPort, apiPort), APISources: eachOnce(apiSources(s, l)), PodRules: podRules(s, l), Apart: s.Nodes(true) > 1,
 		LoadBalancer:         s.MasterLBEnabled,
 		LoadBalancerFloating: s.MasterLBEnabled && s.ExternalNetwork != "" && l.on("master_lb_floating_ip_enabled", s.FloatingIPEnabled),
 		HealthCheck:          l.on("octavia_lb_healthcheck", true),
@@ -190,6 +194,18 @@ func apiSources(s *schema.Spec, l labelled) []string {
 		return append(allowed, nodeCIDR(l))
 	}
 	return append(allowed, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+}
+
+// eachOnce is a list without what it has already said: a security group with the
+// same rule twice is refused.
+func eachOnce(list []string) []string {
+	var once []string
+	for _, s := range list {
+		if !slices.Contains(once, s) {
+			once = append(once, s)
+		}
+	}
+	return once
 }
 
 // podRules let through what carries the pods' packets: one protocol between

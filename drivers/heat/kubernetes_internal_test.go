@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +96,41 @@ func TestNothingIsLeftToFillIn(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Neutron refuses a rule that is there, and with newer releases of Heat the whole
+// security group fails with it.
+func TestSourcesAreSaidOnce(t *testing.T) {
+	t.Parallel()
+	s := &schema.Spec{MasterLBEnabled: true, Labels: map[string]string{"master_lb_allowed_cidrs": "192.0.2.0/24,10.0.0.0/24,192.0.2.0/24,10.0.0.0/8"}}
+	root := kubernetesRootOf(s)
+	want := []string{"192.0.2.0/24", "10.0.0.0/24", "10.0.0.0/8"}
+	if !slices.Equal(root.APISources, want) || !slices.Equal(root.AllowedCIDRs, want) {
+		t.Errorf("sources %q, allowed %q; want %q", root.APISources, root.AllowedCIDRs, want)
+	}
+	s.FixedNetwork = "n"
+	want = append(want, "172.16.0.0/12", "192.168.0.0/16")
+	if got := kubernetesRootOf(s).APISources; !slices.Equal(got, want) {
+		t.Errorf("sources %q; want %q", got, want)
+	}
+}
+
+// Addresses of nodes and load balancers are IPv4, and neither Neutron nor Octavia
+// takes an IPv6 network beside them.
+func TestSourcesAreIPv4(t *testing.T) {
+	t.Parallel()
+	s := &schema.Spec{
+		NetworkDriver: "flannel", MasterLBEnabled: true, ExternalNetwork: "public",
+		Labels: map[string]string{"kube_tag": "v1.35.2", "master_lb_allowed_cidrs": "192.0.2.0/24"},
+	}
+	if found := kubernetesIdle(s); len(found) > 0 {
+		t.Errorf("objections %+v", found)
+	}
+	s.Labels["master_lb_allowed_cidrs"] += ",2001:db8::/32"
+	found := kubernetesIdle(s)
+	if len(found) != 1 || found[0].Field != "labels/master_lb_allowed_cidrs" || !strings.Contains(found[0].Reason, "2001:db8::/32") {
+		t.Errorf("objections %+v", found)
 	}
 }
 
