@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -161,8 +163,9 @@ func (d *Driver) update(ctx context.Context, step diff.Step) error {
 	if s.inProgress() {
 		return conflict(op, "stack %s is %s", s.Name, s.Status)
 	}
+	var works map[string]bool
 	if s.failed() {
-		if err := d.quiet(ctx, op, s); err != nil {
+		if works, err = d.quiet(ctx, op, s); err != nil {
 			return err
 		}
 	}
@@ -170,6 +173,7 @@ func (d *Driver) update(ctx context.Context, step diff.Step) error {
 	if err != nil {
 		return err
 	}
+	l.works = works
 	next, err := l.next(step)
 	if err != nil {
 		return &drivers.Error{Kind: drivers.Rejected, Op: op, Err: err}
@@ -208,18 +212,36 @@ func (d *Driver) asPlanned(op string, s shown, step diff.Step) error {
 }
 
 // quiet makes sure that a failed stack has stopped: its other nodes may still
-// be rolling, and Heat would merge our update into theirs.
-func (d *Driver) quiet(ctx context.Context, op string, s shown) error {
+// be rolling, and Heat would merge our update into theirs. It gives the boots of
+// nodes that work all the same.
+func (d *Driver) quiet(ctx context.Context, op string, s shown) (works map[string]bool, err error) {
 	resources, err := d.api.resources(ctx, s.path())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, r := range resources {
 		if strings.HasSuffix(r.Status, "_IN_PROGRESS") {
-			return conflict(op, "stack %s is %s, but its %s %s is still %s", s.Name, s.Status, r.Parent, r.Name, r.Status)
+			return nil, conflict(op, "stack %s is %s, but its %s %s is still %s", s.Name, s.Status, r.Parent, r.Name, r.Status)
 		}
 	}
-	return nil
+	return working(resources), nil
+}
+
+// working are the boots that reported, as "node/ready_boot", of nodes of which
+// nothing failed but what a server does without: their stacks failed, and they work.
+func working(resources []resource) map[string]bool {
+	booted, broken := map[string]bool{}, map[string]bool{}
+	for _, r := range resources {
+		switch {
+		case r.Parent == "":
+		case strings.HasSuffix(r.Status, "_FAILED"):
+			broken[r.Parent] = broken[r.Parent] || r.Name != "floating_ip"
+		case strings.HasPrefix(r.Name, "ready_") && slices.Contains([]string{"CREATE_COMPLETE", "UPDATE_COMPLETE"}, r.Status):
+			booted[r.Parent+"/"+r.Name] = true
+		}
+	}
+	maps.DeleteFunc(booted, func(boot string, _ bool) bool { return broken[path.Dir(boot)] })
+	return booted
 }
 
 // live is the layout of a stack with the texts of its node files.

@@ -444,3 +444,29 @@ func (s *story) kept(before, now *diff.Observed) {
 		s.Errorf("%d nodes were %d", len(now.Nodes), len(before.Nodes))
 	}
 }
+
+// A floating IP that cannot be had is no reason to take a node's server away.
+func TestFloatingIPsEndHalfWay(t *testing.T) {
+	t.Parallel()
+	on := newSimulated(t)
+	s := newStory(t, on, "story", "debian-latest")
+	s.follow("create")
+	on.cloud.SetQuota("demo", "floatingip", 3) // the load balancer has one
+	before := s.see()
+	s.c.Spec.FloatingIPEnabled = true
+	s.pass()
+	short := s.see()
+	if failed := nodesIn(short, diff.NodeFailed); short.Status != diff.UpdateFailed || len(failed) != 3 || !strings.Contains(failed[0].Reason, "floating_ip") {
+		t.Fatalf("%s: %s; nodes %+v", short.Status, short.Reason, short.Nodes)
+	}
+	on.cloud.SetQuota("demo", "floatingip", 10)
+	s.follow("recover")
+	now := s.see()
+	s.kept(before, now)
+	for _, n := range now.Nodes {
+		if !strings.HasPrefix(n.Address, "172.24.") {
+			t.Errorf("%s is at %s", n.Name, n.Address)
+		}
+	}
+	s.remove()
+}

@@ -21,6 +21,7 @@ type layout struct {
 	spec  schema.Spec
 	nodes []node
 	files map[string]string // text by name, of every file that a node has
+	works map[string]bool   // "node/ready_boot" of nodes that work though their stack failed (working)
 
 	ca string // who signed the cloud's certificates, PEM; of this machine and for nodes that boot now
 }
@@ -147,13 +148,18 @@ func surplus(nodes []node, step diff.Step) []string {
 	return names
 }
 
-// boot gives the nodes that a step boots anew their next file.
+// boot gives the nodes that a step boots anew their next file. Of those that
+// work although their stack failed, a recover has Heat make what is missing.
 func (l *layout) boot(step diff.Step, texts map[string]string) error {
 	if step.Op != diff.Upgrade && step.Op != diff.Recover {
 		return nil
 	}
 	for i := range l.nodes {
-		if n := &l.nodes[i]; slices.Contains(step.Nodes, n.Name) {
+		n := &l.nodes[i]
+		if step.Op == diff.Recover && l.works[n.Name+"/ready_"+bootOf(texts[n.File])] {
+			continue
+		}
+		if slices.Contains(step.Nodes, n.Name) {
 			g, ok := l.spec.Group(n.Group)
 			if !ok {
 				return fmt.Errorf("node %s is of group %s, which the spec does not have", n.Name, n.Group)
