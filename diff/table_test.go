@@ -112,8 +112,8 @@ func TestMastersOnly(t *testing.T) {
 			t.Errorf("%s changes workers: %v, want %v", l.Key, got, boot && !l.Masters)
 		}
 	}
-	if masters != 26 {
-		t.Errorf("%d labels of masters, want 26", masters)
+	if masters != 28 {
+		t.Errorf("%d labels of masters, want 28", masters)
 	}
 }
 

@@ -153,10 +153,6 @@ func (x *checked) onlyAtBoot(t clusterType) []diff.Objection {
 		}
 	}
 	for _, f := range t.atBoot {
-		if key, is := strings.CutPrefix(f, "labels/"); is {
-			add(f, x.c.Spec.Labels[key] != x.o.Spec.Labels[key])
-			continue
-		}
 		for _, g := range x.c.Spec.Groups {
 			was, there := x.o.Spec.Group(g.Name)
 			if !there || was.NodeCount == 0 {

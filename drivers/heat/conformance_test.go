@@ -360,6 +360,7 @@ type lab struct{ clouds string }
 
 // TestLab runs the suite on the lab. Without JEROBOAM_LAB there is none.
 func TestLab(t *testing.T) {
+	t.Parallel()
 	on := newLab(t)
 	drivertest.Run(t, func(t testing.TB) *drivertest.Backend { return newScene(t, on).backend() })
 }
@@ -396,7 +397,7 @@ func (l lab) getenv(name string) string {
 func (l lab) settle(t testing.TB, s *scene) {
 	t.Helper()
 	var moving []string
-	for range 240 {
+	for range 480 {
 		if moving = s.moving(t); len(moving) == 0 {
 			return
 		}

@@ -28,7 +28,7 @@ func kubernetes(name, distro string, wrap func(machine) (string, error)) cluster
 		name: name, folder: "kubernetes", revision: 1, kubernetes: true, updateMinutes: 200,
 		serverType: "vm", distro: distro, coe: "kubernetes",
 		fields: slices.Concat(kubernetesFields(), kubernetesLabels("labels/"), kubernetesGroupLabels("nodeGroups/*/labels/")),
-		atBoot: []string{"nodeGroups/*/nodeLabels", "nodeGroups/*/nodeTaints", "labels/flannel_tag", "labels/cloud_provider_tag"},
+		atBoot: []string{"nodeGroups/*/nodeLabels", "nodeGroups/*/nodeTaints"},
 		idle:   kubernetesIdle,
 		userData: func(x revision, s *schema.Spec, g schema.Group, ca string) (string, error) {
 			m, err := kubernetesMachine(x, s, g, ca)

@@ -72,6 +72,7 @@ func TestSimKubernetesStory(t *testing.T) {
 }
 
 func TestLabKubernetesStory(t *testing.T) {
+	t.Parallel()
 	on := newLab(t)
 	kubernetesStory(t, on, playBoots(t), "fedora-coreos-latest")
 }
