@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -273,6 +274,11 @@ func (m *magnum) seen(ctx context.Context) (s magnumSees, err error) {
 	err = m.cloud.Get(ctx, "container-infra", "/clusters/"+m.cluster, nil, &s)
 	if drivers.KindOf(err) == drivers.NotFound {
 		s.Status, err = "DELETE_COMPLETE", nil
+	}
+	// While it deletes, Magnum 15 may find that a cluster without masters is none
+	// to show.
+	if f := openstack.AsFault(err); f != nil && f.Status == http.StatusBadRequest {
+		err = nil
 	}
 	if s.StackID != "" {
 		m.stack = s.StackID
