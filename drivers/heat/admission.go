@@ -136,7 +136,7 @@ func (v vault) enter(ctx context.Context, a *admission, want map[string]any, ref
 		return err
 	}
 	if err := v.try(ctx, made, refs); err != nil {
-		return errors.Join(err, v.dropCredential(context.WithoutCancel(ctx), made))
+		return errors.Join(err, v.dropCredentials(context.WithoutCancel(ctx), made))
 	}
 	a.ID, a.Secret = made.ID, made.Secret
 	return nil
@@ -210,15 +210,7 @@ func (v vault) dropAll(ctx context.Context, which func(credential) bool) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range all {
-		if !which(c) {
-			continue
-		}
-		if err := v.dropCredential(ctx, c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return v.dropCredentials(ctx, slices.DeleteFunc(all, func(c credential) bool { return !which(c) })...)
 }
 
 // ourCredentials are those of our stacks. Credentials belong to a user, so there
@@ -234,20 +226,32 @@ func (v vault) ourCredentials(ctx context.Context) ([]credential, error) {
 	}), err
 }
 
-// dropCredential removes a credential and its rules, which Keystone keeps for the user
-// otherwise. Those that another credential has too cannot go yet.
-func (v vault) dropCredential(ctx context.Context, c credential) error {
-	err := v.cloud.Delete(ctx, "identity", v.credentials()+"/"+url.PathEscape(c.ID), nil, nil)
-	if err != nil && !gone(err) {
-		return v.restricted("delete an application credential", err)
+// dropCredentials removes credentials and then their rules, which Keystone keeps
+// for the user otherwise. Those that yet another credential has cannot go.
+func (v vault) dropCredentials(ctx context.Context, all ...credential) error {
+	rules := map[string]bool{}
+	for _, c := range all {
+		for _, r := range c.Rules {
+			rules[r.ID] = true
+		}
 	}
-	for _, r := range c.Rules {
-		err := v.cloud.Delete(ctx, "identity", v.user()+"/access_rules/"+url.PathEscape(r.ID), nil, nil)
+	err := beside(ctx, all, func(ctx context.Context, _ int, c credential) error {
+		err := v.cloud.Delete(ctx, "identity", v.credentials()+"/"+url.PathEscape(c.ID), nil, nil)
+		if err == nil || gone(err) {
+			return nil
+		}
+		return v.restricted("delete an application credential", err)
+	})
+	if err != nil {
+		return err
+	}
+	return beside(ctx, slices.Sorted(maps.Keys(rules)), func(ctx context.Context, _ int, id string) error {
+		err := v.cloud.Delete(ctx, "identity", v.user()+"/access_rules/"+url.PathEscape(id), nil, nil)
 		if kind := drivers.KindOf(err); err != nil && kind != drivers.NotFound && kind != drivers.Denied {
 			return err
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (v vault) user() string        { return "/users/" + url.PathEscape(v.cloud.Token().UserID) }

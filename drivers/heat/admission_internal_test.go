@@ -50,7 +50,7 @@ func TestAdmission(t *testing.T) {
 		}
 		_, err := few.admit(b.Context(), b.stack, "m0", refs, b.inAnHour())
 		b.refused(err, drivers.Denied, "admit a master to ca.key", "the role creator in the project, or member")
-		if err := b.dropCredential(b.Context(), credential{ID: few.cloud.Token().ApplicationCredential.ID}); err != nil {
+		if err := b.dropCredentials(b.Context(), credential{ID: few.cloud.Token().ApplicationCredential.ID}); err != nil {
 			b.Error(err)
 		}
 		b.nothingLeft()

@@ -50,7 +50,7 @@ func cloudConfLife(b *bench) {
 	if again := b.mustRing(d, cloudConf); again.refs[cloudConf] != ring.refs[cloudConf] {
 		b.Error("a second call made another")
 	}
-	if err := b.dropCredential(b.Context(), credential{ID: id}); err != nil {
+	if err := b.dropCredentials(b.Context(), credential{ID: id}); err != nil {
 		b.Fatal(err)
 	}
 	anew := b.mustRing(d, cloudConf)

@@ -72,9 +72,8 @@ func (o *ours) reach(ctx context.Context) (lap, error) {
 
 func (o *ours) remove(ctx context.Context) (lap, error) {
 	began := time.Now()
-	err := removeAll(ctx, o.driver)
-	took := time.Since(began)
-	return lap{took, took}, err
+	gone, err := removeAll(ctx, o.driver)
+	return lap{gone.Sub(began), time.Since(began)}, err
 }
 
 // declared is the shape as a cluster of ours, of the type that has the same image
@@ -131,13 +130,14 @@ func start(ctx context.Context, d drivers.Driver, steps []diff.Step) error {
 }
 
 // removeAll deletes what the driver owns, as the loop does: a delete that fails
-// is asked for once more, and the keys of what is gone are forgotten.
-func removeAll(ctx context.Context, d drivers.Driver) error {
+// is asked for once more, and the keys of what is gone are forgotten. It says when
+// the last stack was gone.
+func removeAll(ctx context.Context, d drivers.Driver) (gone time.Time, err error) {
 	var were []schema.Key
 	for asked := map[string]int{}; ; {
 		have, err := d.Observe(ctx)
 		if err != nil {
-			return err
+			return gone, err
 		}
 		var steps []diff.Step
 		for _, o := range have {
@@ -150,22 +150,23 @@ func removeAll(ctx context.Context, d drivers.Driver) error {
 				asked[o.ID]++
 				steps = append(steps, diff.Step{Op: diff.Delete, Cluster: o.Key, Observed: o.Version, Have: &o})
 			case failed:
-				return fmt.Errorf("%s is %s: %s", o.Key, o.Status, o.Reason)
+				return gone, fmt.Errorf("%s is %s: %s", o.Key, o.Status, o.Reason)
 			}
 		}
 		if len(have) == 0 {
 			break
 		}
 		if err := errors.Join(start(ctx, d, steps), pause(ctx)); err != nil {
-			return err
+			return gone, err
 		}
 	}
+	gone = time.Now()
 	for _, k := range were {
 		if err := d.(drivers.Keeper).Forget(ctx, k); err != nil {
-			return err
+			return gone, err
 		}
 	}
-	return nil
+	return gone, nil
 }
 
 // magnum is the lab's Magnum 15 with its driver k8s_fedora_coreos_v1.

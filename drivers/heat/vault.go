@@ -128,13 +128,13 @@ func checkTexts(texts map[string]string) error {
 	return nil
 }
 
-// beside does something with every file beside the others, as many at once as
+// beside does something with every one beside the others, as many at once as
 // the cloud is asked anyway. The first error ends it.
-func beside(ctx context.Context, files []string, do func(ctx context.Context, i int, file string) error) error {
+func beside[T any](ctx context.Context, all []T, do func(ctx context.Context, i int, one T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
-	for i, file := range files {
-		group.Go(func() error { return do(ctx, i, file) })
+	for i, one := range all {
+		group.Go(func() error { return do(ctx, i, one) })
 	}
 	return group.Wait()
 }
@@ -326,15 +326,8 @@ func (v vault) deleteAll(ctx context.Context, name string, which func(kept) bool
 	if err != nil {
 		return err
 	}
-	for _, k := range all {
-		if !which(k) {
-			continue
-		}
-		if err := v.remove(ctx, k); err != nil {
-			return err
-		}
-	}
-	return nil
+	all = slices.DeleteFunc(all, func(k kept) bool { return !which(k) })
+	return beside(ctx, all, func(ctx context.Context, _ int, k kept) error { return v.remove(ctx, k) })
 }
 
 // remove deletes one secret, if it is still there.
