@@ -33,7 +33,7 @@ common() { # database name
 [database]
 connection = $(db "$1")
 max_pool_size = 5
-max_overflow = 30
+max_overflow = 80
 connection_recycle_time = 3600
 
 [oslo_messaging_rabbit]
@@ -313,7 +313,7 @@ $(common nova)
 [api_database]
 connection = $(db nova_api)
 max_pool_size = 5
-max_overflow = 30
+max_overflow = 80
 [api]
 auth_strategy = keystone
 max_limit = 5000
