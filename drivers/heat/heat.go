@@ -13,7 +13,10 @@
 //
 // Read layout.go for what a stack is made of, observe.go for how it is seen,
 // apply.go for how it is changed, identity.go for whose it is, clustertype.go
-// for what is different from one cluster type to the next. What is found out
+// for what is different from one cluster type to the next (docker_ubuntu.go;
+// kubernetes.go, and kubernetes_boot.go for what its nodes boot from, which
+// userdata.go writes for cloud-init or Ignition). probe.go asks a cluster itself
+// how its etcd is, before a master goes. What is found out
 // before anything is touched is in check.go: catalogue.go looks up names, once
 // each (images.go, networks.go, volumes.go, services.go), need.go counts what
 // would be sent (hot.go), quota.go compares that with what rooms.go says is left.
