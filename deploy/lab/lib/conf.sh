@@ -137,6 +137,8 @@ X
 }
 uwsgi_common() {
   cat <<X
+pythonpath = $PYLIB
+import = labgc
 master = true
 threads = 1
 enable-threads = true
@@ -175,6 +177,9 @@ X
   esac
 }
 
+# Who reads user data: guests do not have this machine's loopback.
+user_data_host() { if has nova-compute-boot; then echo "$BOOT_ADDRESS"; else echo 127.0.0.1; fi; }
+
 conf_heat() {
   put "$ETC/heat.conf" <<X
 $(defaults)
@@ -185,8 +190,8 @@ stack_domain_admin_password = $LAB_PASS
 deferred_auth_method = trusts
 trusts_delegated_roles =
 region_name_for_services = $LAB_REGION
-heat_metadata_server_url = http://127.0.0.1:8000
-heat_waitcondition_server_url = http://127.0.0.1:8000/v1/waitcondition
+heat_metadata_server_url = http://$(user_data_host):8000
+heat_waitcondition_server_url = http://$(user_data_host):8000/v1/waitcondition
 auth_encryption_key = 0123456789abcdef0123456789abcdef
 convergence_engine = true
 $(heat_limits)
@@ -219,6 +224,7 @@ password = $LAB_PASS
 user_domain_name = Default
 [clients]
 endpoint_type = publicURL
+$(if has nova-compute-boot; then echo "[clients_heat]"; echo "url = http://$BOOT_ADDRESS:8004/v1/%(tenant_id)s"; fi)
 [clients_keystone]
 auth_uri = http://127.0.0.1:5000
 [ec2authtoken]
@@ -283,7 +289,11 @@ $(uwsgi_common)
 X
 }
 
+# Who does not ask for the zone boot does not get its host, not even one that Nova has just lost.
+zone_apart() { has nova-compute-boot || [ -e "$STAMP/cells-boot" ]; }
+
 conf_nova() {
+  local filters="enabled_filters = ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,AvailabilityZoneFilter"
   put "$ETC/nova.conf" <<X
 $(defaults)
 my_ip = 127.0.0.1
@@ -309,6 +319,7 @@ heal_instance_info_cache_interval = -1
 running_deleted_instance_action = noop
 max_concurrent_builds = 20
 instance_usage_audit = false
+$(zone_apart && echo "default_schedule_zone = nova")
 $(common nova)
 [api_database]
 connection = $(db nova_api)
@@ -336,6 +347,7 @@ discover_hosts_in_cells_interval = 300
 [filter_scheduler]
 track_instance_changes = false
 host_subset_size = 3
+$(zone_apart && echo "$filters")
 [vnc]
 enabled = false
 [glance]
@@ -361,6 +373,14 @@ conf_nova_compute() { # the compute service must not see a database
   sed -e '/^\[api_database\]/,/^\[api\]/{/^\[api\]/!d}' -e '/^connection = /d' "$ETC/nova.conf" | put "$ETC/nova-compute.conf"
 }
 
+conf_nova_compute_boot() { # its guests' memory is real, and dead and forgotten ones are seen
+  sed -e "s|^host = .*|host = lab-boot|" -e "s|^compute_driver = .*|compute_driver = labqemu.QemuDriver|" \
+    -e "s|^instances_path = .*|instances_path = $LAB_DIR/boot/instances|" -e "s|^ram_allocation_ratio = .*|ram_allocation_ratio = 1.0|" \
+    -e "s|^sync_power_state_interval = .*|sync_power_state_interval = 10|" \
+    -e "s|^\[DEFAULT\]|&\nforce_config_drive = true\nshutdown_timeout = 180\nrunning_deleted_instance_poll_interval = 60|" \
+    -e "s|^running_deleted_instance_action = .*|running_deleted_instance_action = reap|" "$ETC/nova-compute.conf" | put "$ETC/nova-compute-boot.conf"
+}
+
 conf_neutron() {
   put "$ETC/neutron.conf" <<X
 $(defaults)
@@ -369,7 +389,7 @@ bind_port = 9696
 core_plugin = ml2
 service_plugins = lab_router
 auth_strategy = keystone
-api_workers = 1
+api_workers = 2
 rpc_workers = 1
 rpc_state_report_workers = 0
 state_path = $LAB_DIR/neutron
@@ -580,7 +600,6 @@ X
 plugins = python3
 http-socket = 127.0.0.1:9876
 wsgi-file = /usr/bin/octavia-wsgi
-pythonpath = $PYLIB
 pyargv = --config-file $ETC/octavia.conf
 processes = 1
 $(uwsgi_common)
@@ -595,11 +614,13 @@ conf_of() { # service -> the files it reads
     heat-*) echo "$ETC/heat.conf";; glance) echo "$ETC/glance.conf";;
     placement) echo "$ETC/placement/placement.conf $ETC/placement-uwsgi.ini";;
     nova-compute) echo "$ETC/nova-compute.conf $PYLIB/labcompute.py";;
+    nova-compute-boot) echo "$ETC/nova-compute-boot.conf $PYLIB/labqemu.py $PYLIB/labguest.py $PYLIB/labnet.py";;
+    boot-forward) echo "$PYLIB/labforward.py $PYLIB/labnet.py";;
     nova-*) echo "$ETC/nova.conf";;
     neutron) echo "$ETC/neutron.conf $PYLIB/labneutron.py";;
     discovery-stub) echo "$PYLIB/labdiscovery.py";; magnum-*) echo "$ETC/magnum.conf";;
     barbican) echo "$LAB_DIR/barbican/.barbican/barbican.conf $ETC/barbican-uwsgi.ini";;
-    cinder-volume) echo "$ETC/cinder.conf $PYLIB/labcinder.py";;
+    cinder-volume) echo "$ETC/cinder.conf $PYLIB/labcinder.py $PYLIB/labvolume.py";;
     cinder-*) echo "$ETC/cinder.conf";;
     octavia-api) echo "$ETC/octavia.conf $ETC/octavia-uwsgi.ini $PYLIB/laboctavia.py";;
     octavia-*) echo "$ETC/octavia.conf $PYLIB/laboctavia.py";;

@@ -24,7 +24,7 @@ SERVICES = {  # name: (type, url, profile)
     "cinder": ("block-storage", HOST + ":8776/v3/%(project_id)s", "all"),
     "octavia": ("load-balancer", HOST + ":9876", "all"),
 }
-RANK = {"core": 0, "full": 1, "all": 2}
+RANK = {"core": 0, "full": 1, "all": 2, "boot": 3}
 USERS = ["heat", "glance", "placement", "nova", "neutron", "magnum",
          "barbican", "cinder", "octavia"]
 
@@ -169,7 +169,30 @@ def resources(profile):
         if not any(t.name == "lab" for t in c.block_storage.types()):
             c.block_storage.create_type(
                 name="lab", extra_specs={"volume_backend_name": "lab"})
+    if RANK[profile] >= 3:
+        boot(c)
     log("resources ok")
+
+
+def boot(c):
+    """What servers that boot need: a zone of their host, sizes, an image."""
+    if c.compute.find_aggregate("boot") is None:
+        a = c.compute.create_aggregate(name="boot", availability_zone="boot")
+        c.compute.add_host_to_aggregate(a, "lab-boot")
+    # kubeadm wants two CPUs of a master. A worker has one: emulated CPUs that wait
+    # for each other cost more than they do, as soon as there are more than real ones.
+    have = {f.name: f for f in c.compute.flavors(get_extra_specs=False)}
+    for n, cpus, ram in ("boot.master", 2, 2048), ("boot.worker", 1, 1536):
+        if n in have and have[n].vcpus != cpus:
+            c.compute.delete_flavor(have.pop(n))
+        if n not in have:
+            c.compute.create_flavor(name=n, ram=ram, vcpus=cpus, disk=10)
+    if c.image.find_image("debian-boot") is None:
+        c.image.create_image(
+            name="debian-boot", container_format="bare", disk_format="qcow2",
+            visibility="public", os_distro="debian", os_version="12",
+            lab_base="base", filename=os.path.join(LAB_DIR, "tiny.qcow2"),
+            validate_checksum=False, wait=True)
 
 
 {"identity": identity, "resources": resources}[sys.argv[1]](sys.argv[2])

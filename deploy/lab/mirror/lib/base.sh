@@ -1,0 +1,127 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2153,SC2154 # CACHE, HERE, OUT and the versions are build's
+# The golden base: Debian with cloud-init that reads a config drive, booted by
+# QEMU itself (a boot loader is for real clouds), and in it what the mirror has.
+
+# The sources are those of this machine, as apt has them.
+debian() { # mmdebstrap's arguments; the last one: what to write
+  # shellcheck disable=SC2016 # apt fills these in
+  apt-get indextargets --format 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' 'Origin: Debian' |
+    grep -E " $DEBIAN(-updates|-security)? " | sort -u >"$CACHE/work/sources.list"
+  [ -s "$CACHE/work/sources.list" ] || { echo "apt of this machine has no source of Debian $DEBIAN: apt-get update?"; return 1; }
+  mmdebstrap --mode=root --format=auto "${@:1:$#-1}" "$DEBIAN" "${!#}" "$CACHE/work/sources.list"
+}
+
+# isc-dhcp-client is there because cloud-init depends on it; with ifupdown,
+# cloud-init would render for it.
+guest_root() {
+  local dir=$OUT/root name
+  debian --variant=apt --include="systemd,systemd-sysv,dbus,udev,kmod,procps,util-linux,e2fsprogs,cloud-init,isc-dhcp-client,cloud-guest-utils,\
+linux-image-cloud-amd64,initramfs-tools,iproute2,iptables,nftables,ebtables,ethtool,conntrack,socat,iputils-ping,netbase,ca-certificates,curl,openssh-server,tcpdump" \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' "$dir"
+  cp "$HERE"/guest/*.cfg "$dir/etc/cloud/cloud.cfg.d/"
+  install -D -m 644 "$HERE/guest/console.conf" "$dir/etc/systemd/system/jeroboam-boot.service.d/console.conf"
+  echo 'LABEL=root / ext4 defaults,noatime 0 1' >"$dir/etc/fstab"
+  : >"$dir/etc/machine-id"
+  rm -f "$dir/etc/hostname"
+  # Nobody answers there, and says so at once; CoreDNS does not start without a server to ask.
+  echo 'nameserver 169.254.169.1' >"$dir/etc/resolv.conf"
+  for name in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer \
+    e2scrub_reap.service systemd-networkd-wait-online.service systemd-timesyncd.service systemd-resolved.service; do
+    ln -sf /dev/null "$dir/etc/systemd/system/$name"
+  done
+  chroot "$dir" systemctl enable systemd-networkd
+  chroot "$dir" systemctl set-default multi-user.target
+  # The drivers of QEMU's disks, and no other.
+  printf 'virtio_pci\nvirtio_blk\n' >"$dir/etc/initramfs-tools/modules"
+  printf 'MODULES=list\nCOMPRESS=gzip\n' >"$dir/etc/initramfs-tools/conf.d/lean"
+  chroot "$dir" update-initramfs -u
+  rm -rf "$dir"/var/lib/apt/lists/* "$dir"/var/cache/apt/*
+  mv "$dir"/boot/vmlinuz-* "$OUT/vmlinuz"
+  mv "$dir"/boot/initrd.img-* "$OUT/initrd"
+  rm -f "$dir"/boot/* "$dir"/{vmlinuz,initrd.img}{,.old}
+  archive -cf "$OUT/root.tar" -C "$dir" .
+  rm -rf "$dir"
+}
+
+disk() { # folder with the root, what its stamp says
+  cp "$CACHE"/parts/root/{vmlinuz,initrd} "$OUT/"
+  rm -f "$CACHE/work/disk.img"
+  truncate -s 12G "$CACHE/work/disk.img"
+  mke2fs -q -t ext4 -L root -E lazy_itable_init=1,lazy_journal_init=1 -d "$1" "$CACHE/work/disk.img"
+  qemu-img convert -f raw -O qcow2 "$CACHE/work/disk.img" "$OUT/disk.qcow2"
+  rm -rf "$CACHE/work/disk.img" "$1"
+  echo "$2" >"$OUT/stamp"
+}
+
+unpacked() { # prints the folder with a fresh root
+  rm -rf "$CACHE/work/root"
+  mkdir -p "$CACHE/work/root"
+  tar --numeric-owner -xpf "$CACHE/parts/root/root.tar" -C "$CACHE/work/root"
+  echo "$CACHE/work/root"
+}
+
+plain_base() {
+  local root
+  root=$(unpacked)
+  disk "$root" "Debian $DEBIAN, nothing of Kubernetes"
+}
+
+# Programs of the first version are in their place, those of the others where
+# software.sh looks before it downloads.
+golden_base() {
+  local root tag first=${KUBE_TAGS%% *} at
+  root=$(unpacked)
+  for tag in $KUBE_TAGS; do
+    at=$CACHE/parts/mirror-$tag/amd64
+    if [ "$tag" = "$first" ]; then
+      install -D -m 755 -t "$root/usr/local/bin" "$at"/bin/*
+      install -D -m 755 -t "$root/opt/cni/bin" "$at"/cni/*
+    else
+      install -D -m 755 -t "$root/opt/jeroboam/$tag/bin" "$at"/bin/kube*
+    fi
+  done
+  bake "$root"
+  disk "$root" "Debian $DEBIAN, Kubernetes ${KUBE_TAGS// /, }, containerd $CONTAINERD, etcd $ETCD, flannel $FLANNEL"
+}
+
+# A containerd of this machine unpacks the images into the guest's folder: neither
+# its database nor overlayfs' snapshots have a path in them. The notes are those
+# that software.sh leaves when it has imported an archive.
+bake() { # root
+  local data=$1/var/lib/containerd run pid tag file sum name ctr
+  run=$(mktemp -d -p "$CACHE/work")
+  ctr="$CACHE/parts/containerd/ctr -a $run/s -n k8s.io images"
+  mkdir -p "$data/jeroboam-images"
+  cat >"$run/config.toml" <<C
+version = 3
+root = '$data'
+state = '$run/state'
+disabled_plugins = ['io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime']
+[grpc]
+  address = '$run/s'
+[ttrpc]
+  address = '$run/t'
+C
+  "$CACHE/parts/containerd/containerd" -c "$run/config.toml" >"$run/log" 2>&1 &
+  pid=$!
+  trap 'kill $pid; wait $pid || :' EXIT
+  for _ in $(seq 100); do [ -S "$run/s" ] && break; sleep 0.1; done
+  for tag in $KUBE_TAGS; do
+    while read -r sum file; do
+      case $file in images/*) ;; *) continue ;; esac
+      [ ! -e "$data/jeroboam-images/$sum" ] || continue
+      file=$CACHE/parts/mirror-$tag/amd64/$file
+      $ctr import --local --snapshotter overlayfs "$file"
+      name=$(tar -xOf "$file" manifest.json | sed 's/.*"RepoTags":\["\([^"]*\)".*/\1/')
+      $ctr label "$name" io.cri-containerd.pinned=pinned
+      echo "$name" >"$data/jeroboam-images/$sum"
+      chmod 600 "$data/jeroboam-images/$sum"
+    done <"$CACHE/parts/mirror-$tag/amd64/SHA256SUMS"
+  done
+  $ctr ls | awk '{print $1, $4, $5}'
+  kill $pid
+  wait $pid || :
+  trap - EXIT
+  rm -rf "$run"
+}
