@@ -101,7 +101,7 @@ func TestAttributes(t *testing.T) {
 		"taint twice":       {cluster: "nodeGroups: [{name: a, nodeTaints: [{key: a, value: b, effect: NoExecute}, {key: a, effect: NoExecute}]}]", code: "JB1311", message: "another taint"},
 		"taint of the node": {cluster: "nodeGroups: [{name: a, nodeTaints: [{key: node-role.kubernetes.io/x, effect: NoExecute}]}]", code: "JB1311", message: "Kubernetes keeps"},
 
-		"default-worker":                {cluster: "nodeCount: 3; " + group + "minNodeCount: 2, maxNodeCount: 4, nodeLabels: {a: b}, schedule: [{cron: '@daily', nodeCount: 4}]}]"},
+		"default-worker":                {cluster: "nodeCount: 3; " + group + "minNodeCount: 2, maxNodeCount: 4, nodeLabels: {a: b}, schedule: [{cron: '@daily', nodeCount: 4}, {cron: '0 7 * * *', nodeCount: 2}]}]"},
 		"default-worker, too few":       {cluster: group + "minNodeCount: 2}]", code: "JB1309", message: "1 nodes are less than minNodeCount 2"},
 		"default-worker, too many":      {cluster: "nodeCount: 3; " + group + "maxNodeCount: 2}]", code: "JB1309", message: "3 nodes are more than maxNodeCount 2"},
 		"default-worker, its count":     {cluster: group + "nodeCount: 2}]", code: "JB1310", message: "has its nodeCount in spec"},

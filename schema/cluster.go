@@ -162,14 +162,18 @@ func sortedTaints(taints []Taint) []Taint {
 func (c *clusterResolver) policy() Policy {
 	p := Policy{
 		DeletionProtection: orDefault(c.spec.DeletionProtection, true),
-		Suspend:            c.spec.Suspend,
+		Suspend:            c.spec.Suspend.holds(),
 		CreateTimeout:      orDefault(c.spec.CreateTimeout, 60),
 		MaxBatchSize:       cmp.Or(c.spec.MaxBatchSize, 1),
 		NodesToRemove:      c.spec.NodesToRemove,
 		PreviousNames:      c.spec.PreviousNames,
 	}
-	if m := cmp.Or(c.spec.Maintenance, c.base.Maintenance); m != nil {
-		p.Maintenance = &Maintenance{Cron: m.Cron, Duration: m.Duration, TimeZone: cmp.Or(m.TimeZone, "UTC")}
+	if p.Suspend {
+		p.Suspension = c.spec.Suspend.Suspension
+	}
+	p.Maintenance = cmp.Or(c.spec.Maintenance, c.base.Maintenance).withDefaults()
+	if p.Maintenance == nil && c.play.maintenance != (Maintenance{}) {
+		p.Maintenance = new(c.play.maintenance)
 	}
 	for _, g := range c.spec.NodeGroups {
 		for _, s := range g.Schedule {

@@ -83,6 +83,8 @@ const (
 	CodeLabelObsolete Code = "JB1409"
 
 	CodeRepository Code = "JB1501"
+	CodeVerify     Code = "JB1502"
+	CodeSources    Code = "JB1503"
 
 	CodeNotInCloud   Code = "JB2001"
 	CodeUnseen       Code = "JB2002"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"path/filepath"
+	"time"
 )
 
 // Config is the daemon's configuration, one document (jeroboam.yaml),
@@ -19,21 +20,53 @@ type Config struct {
 	Status     StatusConfig              `json:"status"`     // where status is written to
 	Clouds     map[CloudName]CloudConfig `json:"clouds,omitempty"`
 	Limits     Limits                    `json:"limits"`
-	StateDir   string                    `json:"stateDir,omitempty"` // default $XDG_STATE_HOME/jeroboam/<instance>
+	// Maintenance is the window of clusters that have none and whose template has
+	// none, and of deletes, whose documents are gone; nil: at any time.
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+
+	Sync     SyncConfig `json:"sync,omitzero"`
+	Webhooks []Webhook  `json:"webhooks,omitempty"`
+	Listen   string     `json:"listen,omitempty"` // address of health, metrics and webhooks; empty: none is opened
+
+	StateDir string `json:"stateDir,omitempty"` // default $XDG_STATE_HOME/jeroboam/<instance>
+
+	Sources []Source `json:"sources,omitempty"` // instead of Instance, Owner and Repository: see Instances
 }
 
-// Repository says which tree of which branch is the fleet.
-type Repository struct {
-	URL    string `json:"url,omitempty"`    // https, http or file URL, or a local path
-	Branch string `json:"branch,omitempty"` // default: the remote's HEAD
-	Path   string `json:"path,omitempty"`   // folder below the root; default the root
+// SyncConfig says when the daemon looks at the repository and the clouds.
+type SyncConfig struct {
+	Cron     string `json:"cron,omitempty"`     // when the branch is looked at; default DefaultSync
+	TimeZone string `json:"timeZone,omitempty"` // of Cron; default UTC
+	Jitter   string `json:"jitter,omitempty"`   // by how much at most Cron is delayed; default DefaultJitter
+	Missed   string `json:"missed,omitempty"`   // once (default) or skip: what becomes of times at which it was down
+
+	DriftInterval string `json:"driftInterval,omitempty"` // how often clouds are looked at when nothing changed; default DefaultDrift
+	Drift         string `json:"drift,omitempty"`         // correct (default) or report
 }
 
-// StatusConfig says how status is committed.
-type StatusConfig struct {
-	Disabled bool   `json:"disabled,omitempty"`
-	Branch   string `json:"branch,omitempty"` // default jeroboam-status/<instance>
-	Author   string `json:"author,omitempty"` // "Name <mail>"
+// What the daemon does when it is not told otherwise.
+const (
+	DefaultSync   = "* * * * *"
+	DefaultJitter = "20s"
+	DefaultDrift  = "10m"
+
+	DriftCorrect = "correct" // SyncConfig.Drift
+	DriftReport  = "report"  // what others changed is shown and left
+)
+
+// WithDefaults fills in what is unset.
+func (s SyncConfig) WithDefaults() SyncConfig {
+	s.Cron, s.TimeZone = cmp.Or(s.Cron, DefaultSync), cmp.Or(s.TimeZone, "UTC")
+	s.Missed, s.Drift = cmp.Or(s.Missed, "once"), cmp.Or(s.Drift, DriftCorrect)
+	s.Jitter, s.DriftInterval = cmp.Or(s.Jitter, DefaultJitter), cmp.Or(s.DriftInterval, DefaultDrift)
+	return s
+}
+
+// Webhook is somebody who may ask for a sync over HTTP, at /hooks/<name>.
+type Webhook struct {
+	Name   string       `json:"name"`
+	Type   string       `json:"type"` // github, gitlab, gitea or generic: how the request shows that it knows the secret
+	Secret SecretSource `json:"secret"`
 }
 
 // CloudConfig is what a cloud of clouds.yaml needs beyond its credentials.
@@ -54,6 +87,8 @@ type CloudConfig struct {
 	KeyDelivery KeyDelivery `json:"keyDelivery,omitempty"` // unset: DeliverCredential
 
 	EtcdHealth EtcdHealth `json:"etcdHealth,omitempty"` // unset: EtcdHealthAPI
+
+	Drain Drain `json:"drain,omitzero"`
 }
 
 // KeyStore is where the keys of a cloud's Kubernetes clusters are kept. Whoever
@@ -87,6 +122,39 @@ const (
 	EtcdHealthHeat EtcdHealth = "heat"
 )
 
+// Drain says how nodes of Kubernetes are emptied before they are replaced or
+// removed. Magnum's upgrade of 2023 drained with --force and --delete-local-data,
+// which is evict and lose; kubectl refuses both unless it is told to.
+type Drain struct {
+	Minutes int `json:"minutes,omitempty"` // what it may take until somebody has to look; unset: 30
+	// LonePods are pods that no controller makes again.
+	LonePods LonePods `json:"lonePods,omitempty"` // unset: LonePodsHold
+	// EmptyDirData is what pods keep in volumes of kind emptyDir, which end with the
+	// pod by definition.
+	EmptyDirData EmptyDirData `json:"emptyDirData,omitempty"` // unset: EmptyDirLose
+}
+
+// Limit is how long a drain may take.
+func (d Drain) Limit() time.Duration { return time.Duration(cmp.Or(d.Minutes, 30)) * time.Minute }
+
+// LonePods is what becomes of a drain that meets pods without a controller.
+type LonePods string
+
+// The choices.
+const (
+	LonePodsHold  LonePods = "hold"  // nothing is drained until they are gone or somebody acknowledged it
+	LonePodsEvict LonePods = "evict" // they go like others, and do not come back
+)
+
+// EmptyDirData is what becomes of a drain that meets pods with such volumes.
+type EmptyDirData string
+
+// The choices.
+const (
+	EmptyDirLose EmptyDirData = "lose"
+	EmptyDirHold EmptyDirData = "hold"
+)
+
 // KeyDir is where keys are kept that are kept locally; empty without a StateDir.
 func (c *Config) KeyDir() string {
 	if c.StateDir == "" {
@@ -98,7 +166,7 @@ func (c *Config) KeyDir() string {
 // Limits bound what one run and one day may destroy or disturb. Zero means the
 // default that the comment gives; there is no "unlimited".
 type Limits struct {
-	DeletesPerRun     int `json:"deletesPerRun,omitempty"`     // 1, a cloud
+	DeletesPerRun     int `json:"deletesPerRun,omitempty"`     // 1, all clouds together
 	DeletesPerDay     int `json:"deletesPerDay,omitempty"`     // 3, a cloud and 24 hours
 	DeletePercent     int `json:"deletePercent,omitempty"`     // 20 of a cloud's clusters, at least one
 	DisruptivePercent int `json:"disruptivePercent,omitempty"` // 20 of a cloud's clusters, at least one, a run
@@ -116,6 +184,14 @@ func (l Limits) WithDefaults() Limits {
 		}
 	}
 	return l
+}
+
+// withDefaults is a copy with what was left out; nil stays nil.
+func (m *Maintenance) withDefaults() *Maintenance {
+	if m == nil {
+		return nil
+	}
+	return &Maintenance{Cron: m.Cron, Duration: m.Duration, TimeZone: cmp.Or(m.TimeZone, "UTC")}
 }
 
 // ParseConfig reads a configuration file: exactly one Config document. The
@@ -153,10 +229,14 @@ func ParseConfig(path string, data []byte) (*Config, error) {
 func (p placed) effectiveConfig() *Config {
 	c := p.config.Spec
 	c.Pos = p.start()
-	c.Instance = cmp.Or(c.Instance, "default")
-	c.Owner = cmp.Or(c.Owner, c.Instance)
-	c.Status.Branch = cmp.Or(c.Status.Branch, "jeroboam-status/"+c.Instance)
+	if len(c.Sources) == 0 {
+		c.Instance = cmp.Or(c.Instance, "default")
+		c.Owner = cmp.Or(c.Owner, c.Instance)
+		c.Status.Branch = cmp.Or(c.Status.Branch, "jeroboam-status/"+c.Instance)
+	}
 	c.Limits = c.Limits.WithDefaults()
+	c.Maintenance = c.Maintenance.withDefaults()
+	c.Sync = c.Sync.WithDefaults()
 	c.Clouds = maps.Clone(c.Clouds)
 	for name, cloud := range c.Clouds {
 		cloud.Driver = cmp.Or(cloud.Driver, "heat")

@@ -70,6 +70,9 @@ func (d *decoder) value(f *field, n *yaml.Node, v reflect.Value) {
 
 func (d *decoder) object(f *field, n *yaml.Node, v reflect.Value) {
 	if n.Kind != yaml.MappingNode {
+		if s, ok := reflect.TypeAssert[*suspendSpec](v.Addr()); ok && kindOf(n) == kBoolean {
+			s.Said = new(strings.EqualFold(n.Value, "true"))
+		}
 		return
 	}
 	for i := 0; i < len(n.Content); i += 2 {

@@ -84,7 +84,7 @@ type clusterSpec struct {
 	NodeGroups         []groupSpec           `json:"nodeGroups"`
 	Maintenance        *Maintenance          `json:"maintenance"`
 	DeletionProtection *bool                 `json:"deletionProtection"`
-	Suspend            bool                  `json:"suspend"`
+	Suspend            *suspendSpec          `json:"suspend"`
 	PreviousNames      []ClusterName         `json:"previousNames"`
 }
 
@@ -93,6 +93,14 @@ type secretSpec struct {
 	Env  string `json:"env"`
 	File string `json:"file"`
 }
+
+// suspendSpec is true, false or a mapping, which means true.
+type suspendSpec struct {
+	Suspension
+	Said *bool `json:"-"` // true or false; nil: it was a mapping
+}
+
+func (s *suspendSpec) holds() bool { return s != nil && (s.Said == nil || *s.Said) }
 
 type groupSpec struct {
 	Name             string            `json:"name"`

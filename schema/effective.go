@@ -123,6 +123,9 @@ func clusterFields() map[string]string {
 		"spec/maintenance/timeZone":              "policy/maintenance/timeZone",
 		"spec/deletionProtection":                "policy/deletionProtection",
 		"spec/suspend":                           "policy/suspend",
+		"spec/suspend/until":                     "policy/suspension/until",
+		"spec/suspend/by":                        "policy/suspension/by",
+		"spec/suspend/reason":                    "policy/suspension/reason",
 		"spec/previousNames":                     "policy/previousNames",
 	}
 }

@@ -122,7 +122,7 @@ spec:
 		},
 		{
 			Code: CodeRepository, Severity: Error, Title: "Wrong repository",
-			Text: "The repository's URL is none that can be read, or it has a user, a password or a token in it, which everybody who sees the configuration would have: these are given by the environment or a file. path is a folder below the root of the repository.",
+			Text: "The repository's URL is none that can be read, or it has a user, a password or a token in it, which everybody who sees the configuration would have: these are given by the environment or a file (access). Of the ways to give a token only one can hold. path is a folder below the root of the repository.",
 			Wrong: `kind: Config
 spec:
   repository: {url: "https://s3cret@git.example.com/fleet.git"}
@@ -130,6 +130,34 @@ spec:
 			Right: `kind: Config
 spec:
   repository: {url: "https://git.example.com/fleet.git"}
+`,
+		},
+		{
+			Code: CodeVerify, Severity: Error, Title: "Signatures without keys",
+			Text: "Commits are to be verified, or status commits to be signed, and there is no key to do it with. To verify, name a file of SSH keys as Git's gpg.ssh.allowedSignersFile has it, or one of OpenPGP keys. To sign, name the file of a private key.",
+			Wrong: `kind: Config
+spec:
+  repository: {verify: {mode: require}}
+`,
+			Right: `kind: Config
+spec:
+  repository: {verify: {mode: require, allowedSigners: allowed_signers}}
+`,
+		},
+		{
+			Code: CodeSources, Severity: Error, Title: "Sources in each other's way",
+			Text: "The sources of one daemon are instances of their own: each has a name, an owner, a fleet and a place for its status that no other has. Two with the same owner would each delete the clusters of the other, because its own fleet does not have them. Beside sources there is no instance, owner or repository of the Config itself.",
+			Wrong: `kind: Config
+spec:
+  sources:
+  - {name: prod, repository: {url: "https://git.example.com/fleet.git", path: prod}}
+  - {name: prod, repository: {url: "https://git.example.com/fleet.git", path: test}}
+`,
+			Right: `kind: Config
+spec:
+  sources:
+  - {name: prod, repository: {url: "https://git.example.com/fleet.git", path: prod}}
+  - {name: test, repository: {url: "https://git.example.com/fleet.git", path: test}}
 `,
 		},
 	}

@@ -291,6 +291,7 @@ func TestParseConfig(t *testing.T) {
 			want := &schema.Config{
 				Pos: schema.Pos{File: "jeroboam.yaml", Line: 1, Column: 1}, Instance: "default", Owner: "default",
 				Status: schema.StatusConfig{Branch: "jeroboam-status/default"}, Limits: schema.Limits{}.WithDefaults(),
+				Sync: schema.SyncConfig{Cron: "* * * * *", TimeZone: "UTC", Jitter: "20s", Missed: "once", DriftInterval: "10m", Drift: "correct"},
 			}
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("%v, (-want +got):\n%s", err, diff)

@@ -35,6 +35,8 @@ type sources struct {
 type play struct {
 	driver string // "heat" or "magnum"
 	labels string // known beyond the catalogue, each between spaces
+
+	maintenance Maintenance // of the whole fleet; zero: none
 }
 
 // placed is a document in a file.
@@ -256,6 +258,9 @@ func (r *resolver) playOf(cloud CloudName) play {
 	for _, c := range []*Config{r.fleet.Config, r.config} {
 		if c == nil {
 			continue
+		}
+		if c.Maintenance != nil {
+			p.maintenance = *c.Maintenance
 		}
 		if said, ok := c.Clouds[cloud]; ok {
 			p.driver = cmp.Or(said.Driver, p.driver)

@@ -269,7 +269,7 @@ spec:
 		{
 			Code: CodeCron, Severity: Error, Title: "Wrong cron expression",
 			Text: "A time is five cron fields: minute, hour, day of month, month, day of week; or a word such as @daily. There are no seconds, no @every, which would count from the start of the daemon, and no TZ= inside: " +
-				"the zone is in timeZone. An expression that never comes true, such as 30 February, is refused.",
+				"the zone is in timeZone. An expression that never comes true, such as 30 February, is refused, and so is a second entry of a schedule at the same times.",
 			Wrong: `kind: Cluster
 spec:
   maintenance: {cron: "0 2 * *", duration: 4h}
@@ -293,8 +293,8 @@ spec:
 		},
 		{
 			Code: CodeDuration, Severity: Error, Title: "Wrong duration",
-			Text: "A duration is numbers with units, h for hours, m for minutes and s for seconds: 4h, 90m, 1h30m. There is no unit for days, because not all have 24 hours. A window is between a minute and a week (168h) long: " +
-				"longer would be always.",
+			Text: "A duration is numbers with units, h for hours, m for minutes and s for seconds: 4h, 90m, 1h30m. There is no unit for days, because not all have 24 hours. A window is between half an hour and a week (168h) long: " +
+				"nothing starts in its last 15 minutes, and longer would be always.",
 			Wrong: `kind: Cluster
 spec:
   maintenance: {cron: "0 2 * * 6", duration: 2d}

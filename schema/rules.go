@@ -1,12 +1,11 @@
 package schema
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +109,9 @@ func (c *checker) cluster(d *clusterDoc) {
 		c.group(s, i, n, "/spec/nodeGroups/"+strconv.Itoa(i))
 	}
 	c.maintenance(s.Maintenance)
+	if s.Suspend.holds() {
+		c.suspension(s.Suspend)
+	}
 	if i := slices.Index(s.PreviousNames, ClusterName(d.Metadata.Name)); i >= 0 {
 		c.report(CodePreviousNames, "/spec/previousNames/"+strconv.Itoa(i), "remove it", "%q is the present name", d.Metadata.Name)
 	}
@@ -140,12 +142,7 @@ func (c *checker) group(s *clusterSpec, index int, n *yaml.Node, at string) {
 	} else {
 		c.count(g, nodes, counted)
 	}
-	for i, s := range g.Schedule {
-		entry := at + "/schedule/" + strconv.Itoa(i)
-		c.cron(s.Cron, entry+"/cron")
-		c.timeZone(s.TimeZone, entry+"/timeZone")
-		c.count(g, s.NodeCount, entry+"/nodeCount")
-	}
+	c.schedule(g, at)
 	c.labels(child(n, "labels"), at+"/labels")
 	c.taints(g, at)
 	for key := range g.NodeLabels {
@@ -219,8 +216,12 @@ func publicKey(line string) bool {
 	return uint64(n) == uint64(len(parts[0])) && len(blob) > 4+len(parts[0]) && string(blob[4:4+n]) == parts[0]
 }
 
-// maxWindow is the longest maintenance window: longer is always.
-const maxWindow = 7 * 24 * time.Hour
+// The lengths of a maintenance window. In a shorter one nothing could start,
+// since nothing starts in its last quarter of an hour; a longer one is always open.
+const (
+	minWindow = 30 * time.Minute
+	maxWindow = 7 * 24 * time.Hour
+)
 
 func (c *checker) maintenance(m *Maintenance) {
 	if m == nil {
@@ -232,8 +233,35 @@ func (c *checker) maintenance(m *Maintenance) {
 	switch {
 	case err != nil:
 		c.report(CodeDuration, "/spec/maintenance/duration", "", "expected a duration such as 90m or 4h, found %q", short(m.Duration))
-	case d < time.Minute || d > maxWindow:
-		c.report(CodeDuration, "/spec/maintenance/duration", "", "expected between 1m and 168h, found %q", short(m.Duration))
+	case d < minWindow || d > maxWindow:
+		c.report(CodeDuration, "/spec/maintenance/duration", "", "expected between 30m and 168h, found %q", short(m.Duration))
+	}
+}
+
+// suspension checks what its pattern cannot: that there is such a day.
+func (c *checker) suspension(s *suspendSpec) {
+	if _, ends := s.End(); s.Until != "" && !ends {
+		c.report(CodeForm, "/spec/suspend/until", "", "expected a date such as 2026-12-01, or a time such as 2026-12-01T08:00:00Z, found %q", short(s.Until))
+	}
+}
+
+// schedule checks the entries of a group together.
+func (c *checker) schedule(g *groupSpec, at string) {
+	for i, s := range g.Schedule {
+		entry := at + "/schedule/" + strconv.Itoa(i)
+		c.cron(s.Cron, entry+"/cron")
+		c.timeZone(s.TimeZone, entry+"/timeZone")
+		c.count(g, s.NodeCount, entry+"/nodeCount")
+		before := slices.IndexFunc(g.Schedule[:i], func(o scheduleSpec) bool {
+			return strings.TrimSpace(o.Cron) == strings.TrimSpace(s.Cron) && cmp.Or(o.TimeZone, "UTC") == cmp.Or(s.TimeZone, "UTC")
+		})
+		if before >= 0 {
+			c.report(CodeCron, entry+"/cron", "leave one of them out", "entry %d comes at the same times, and the later one always wins", before)
+		}
+	}
+	if len(g.Schedule) > 0 && !c.problems.Errors() && !slices.ContainsFunc(g.Schedule, func(s scheduleSpec) bool { return s.NodeCount != g.Schedule[0].NodeCount }) {
+		c.report(CodeIdle, at+"/schedule", fmt.Sprintf("set nodeCount: %d instead, or add an entry with another size", g.Schedule[0].NodeCount),
+			"no entry has another size, so the group has %d nodes at all times, whatever nodeCount says", g.Schedule[0].NodeCount)
 	}
 }
 
@@ -309,14 +337,64 @@ func zoneProblem(name string) clockProblem {
 }
 
 func (c *checker) config(s *Config) {
-	c.repositoryURL(s.Repository.URL)
-	p := s.Repository.Path
-	if path.IsAbs(p) || p != "" && slices.Contains(strings.Split(p, "/"), "..") {
-		c.report(CodeRepository, "/spec/repository/path", "", "expected a folder below the root of the repository, found %q", short(p))
+	if len(s.Sources) > 0 {
+		c.sources(s)
 	}
+	c.repository(&s.Repository, "/spec/repository")
+	c.status(&s.Status, "/spec/status")
+	c.sameBranch(&s.Repository, &s.Status, "/spec/status")
 	for _, name := range slices.Sorted(maps.Keys(s.Clouds)) {
 		c.keyStore(name, s.Clouds[name])
 	}
+	c.maintenance(s.Maintenance)
+	c.sync(&s.Sync)
+	for i, w := range s.Webhooks {
+		c.webhook(s.Webhooks[:i], w, "/spec/webhooks/"+strconv.Itoa(i))
+	}
+}
+
+// The bounds of what the daemon does by the clock: a longer jitter than an hour
+// is another schedule, and servers are not listed more often than once a minute.
+const (
+	maxJitter = time.Hour
+	minDrift  = time.Minute
+	maxDrift  = 24 * time.Hour
+)
+
+func (c *checker) sync(s *SyncConfig) {
+	if s.Cron != "" {
+		c.cron(s.Cron, "/spec/sync/cron")
+	}
+	c.timeZone(s.TimeZone, "/spec/sync/timeZone")
+	c.duration(s.Jitter, "/spec/sync/jitter", 0, maxJitter)
+	c.duration(s.DriftInterval, "/spec/sync/driftInterval", minDrift, maxDrift)
+}
+
+func (c *checker) duration(text, at string, from, to time.Duration) {
+	if d, err := time.ParseDuration(text); text != "" && (err != nil || d < from || d > to) {
+		c.report(CodeDuration, at, "", "expected a duration from %s to %s, found %q", shortTime(from), shortTime(to), short(text))
+	}
+}
+
+// shortTime is a duration as people write it: 1h, not 1h0m0s.
+func shortTime(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if cut, ok := strings.CutSuffix(s, zero); ok {
+			s = cut + zero[:1]
+		}
+	}
+	return s
+}
+
+func (c *checker) webhook(before []Webhook, w Webhook, at string) {
+	if slices.ContainsFunc(before, func(o Webhook) bool { return o.Name == w.Name }) {
+		c.report(CodeDuplicate, at+"/name", "", "another webhook is named %q", w.Name)
+	}
+	if !w.Secret.Set() {
+		c.report(CodeSecretReference, at+"/secret", "", "expected one of env and file")
+	}
+	c.secretSource(w.Secret, at+"/secret")
 }
 
 // keyStore finds keys that nobody could fetch, and those that too many can.
@@ -333,22 +411,6 @@ func (c *checker) keyStore(name CloudName, cloud CloudConfig) {
 	case cloud.Keys == KeysLocal:
 		c.report(CodeKeyDelivery, at+"/keys", "set keyDelivery: userData beside it, with which everybody in the project can read them, or keys: barbican",
 			"no node can fetch keys that are kept locally")
-	}
-}
-
-func (c *checker) repositoryURL(text string) {
-	const at = "/spec/repository/url"
-	if !strings.Contains(text, "://") {
-		return // a local path
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		c.report(CodeRepository, at, "", "expected a URL or a local path") // the text may hold a password
-	case u.User != nil:
-		c.report(CodeRepository, at, "give them by the environment or a file", "user and password do not belong in the configuration")
-	case !slices.Contains([]string{"https", "http", "file"}, u.Scheme):
-		c.report(CodeRepository, at, "", "expected https, http or file, found %q", short(u.Scheme))
 	}
 }
 

@@ -35,6 +35,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // APIVersion is the only version of the documents so far.
@@ -266,6 +268,7 @@ func Digest(v any) string {
 type Policy struct {
 	DeletionProtection bool            `json:"deletionProtection"`
 	Suspend            bool            `json:"suspend,omitempty"`
+	Suspension         Suspension      `json:"suspension,omitzero"`     // more about Suspend, as far as it is said
 	CreateTimeout      int             `json:"createTimeout"`           // minutes, of create only; as Magnum's create_timeout
 	MaxBatchSize       int             `json:"maxBatchSize"`            // workers replaced at once in an upgrade; Magnum's max_batch_size
 	NodesToRemove      []string        `json:"nodesToRemove,omitempty"` // node names that go first when a group shrinks
@@ -279,6 +282,39 @@ type Maintenance struct {
 	Cron     string `json:"cron"`     // five fields, in TimeZone
 	Duration string `json:"duration"` // as time.ParseDuration
 	TimeZone string `json:"timeZone"` // IANA name; UTC by default
+}
+
+// String is when the window opens and how long it lasts.
+func (m Maintenance) String() string { return m.Cron + " " + m.TimeZone + " for " + m.Duration }
+
+// Suspension is until when, by whom and why a cluster is left alone.
+type Suspension struct {
+	Until  string `json:"until,omitempty"` // a date or RFC 3339 time; empty: until it is removed
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// String is "suspended by ops until 2026-12-01, the disks are being replaced".
+func (s Suspension) String() string {
+	var text strings.Builder
+	text.WriteString("suspended")
+	for _, part := range [][2]string{{" by ", s.By}, {" until ", s.Until}, {", ", s.Reason}} {
+		if part[1] != "" {
+			text.WriteString(part[0] + part[1])
+		}
+	}
+	return text.String()
+}
+
+// End is when it ends: a date does as it begins, in UTC. False if it does not end
+// by itself.
+func (s Suspension) End() (time.Time, bool) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, s.Until); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // GroupSchedule sets a group's size from a point in time on.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"sync"
@@ -297,12 +296,8 @@ func (c *checker) secretLabels(labels map[string]string, secrets map[string]secr
 		switch {
 		case child(n, "env") == nil && child(n, "file") == nil:
 			c.report(CodeSecretReference, at, "add env, the name of an environment variable, or file, an absolute path", "it does not say where the value is")
-		case s.Env != "" && s.File != "":
-			c.report(CodeSecretReference, at, "keep one of the two", "the value is in an environment variable or in a file, not in both")
-		case s.Env != "" && !envName.MatchString(s.Env):
-			c.report(CodeSecretReference, at+"/env", "the value itself does not belong here", "expected the name of an environment variable: letters, digits and '_'")
-		case s.File != "" && (!path.IsAbs(s.File) || path.Clean(s.File) != s.File):
-			c.report(CodeSecretReference, at+"/file", "the value itself does not belong here", "expected the absolute path of a file, without '..' and the like")
+		default:
+			c.secretSource(SecretSource(s), at)
 		}
 		if _, both := labels[key]; both {
 			c.report(CodeSecretReference, at, "keep one of the two", "the label %q is in labels as well", key)

@@ -5,6 +5,21 @@ import (
 	"strings"
 )
 
+// Nearest are the candidates that somebody most likely meant by word, the nearest
+// first, at most n; none if none is near.
+func Nearest(word string, candidates []string, n int) []string {
+	var near []string
+	for left := slices.Clone(candidates); len(near) < n; {
+		best := nearest(word, left)
+		if best == "" {
+			break
+		}
+		near = append(near, best)
+		left = slices.DeleteFunc(left, func(c string) bool { return c == best })
+	}
+	return near
+}
+
 // nearest is the candidate that somebody most likely meant by word, or "" if
 // none is near. Case, '_' and '-' do not count: node_count is nodeCount.
 func nearest(word string, candidates []string) string {
