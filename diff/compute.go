@@ -15,6 +15,7 @@ func Compute(want *schema.Fleet, have Have, policy Policy) Plan {
 	if want == nil {
 		return seal(Plan{})
 	}
+	want = policy.Clock.Now(want)
 	p := newPlanner(want, have, policy)
 	var plan Plan
 	var deletes []Step
@@ -140,8 +141,7 @@ func (p *planner) wanted(w *schema.Cluster, h *Observed) []Step {
 
 // create makes the cluster, unless own holds it.
 func (p *planner) create(w *schema.Cluster, own *Held) []Step {
-	steps := p.notYetSteps(w, nil)
-	return append(steps, p.judge(Step{Op: Create, Cluster: w.Key, Pos: w.Pos, Risk: Low, To: &w.Spec, Want: w}, own))
+	return []Step{p.judge(Step{Op: Create, Cluster: w.Key, Pos: w.Pos, Risk: Low, To: &w.Spec, Want: w}, own)}
 }
 
 // stuck is a step that stands for a cluster with which nothing can be done.
@@ -176,10 +176,9 @@ func (p *planner) wait(w *schema.Cluster, h *Observed) Step {
 
 // settled decides about a cluster that stands still and is known.
 func (p *planner) settled(w *schema.Cluster, h *Observed) []Step {
-	steps := p.notYetSteps(w, h)
+	var steps []Step
 	if !h.Status.failed() && !slices.ContainsFunc(h.Nodes, func(n Node) bool { return n.broken() }) {
-		steps = append(steps, p.adopt(w, h)...)
-		return append(steps, p.changes(w, h, h.Spec, h.Nodes)...)
+		return append(p.adopt(w, h), p.changes(w, h, h.Spec, h.Nodes)...)
 	}
 	draft := p.changes(w, h, h.Spec, h.Nodes)
 	recover, to := p.recover(w, h, draft)
@@ -249,7 +248,7 @@ func (p *planner) again(s *Step) bool {
 
 // notes are the objections that could not be checked.
 func (p *planner) notes(w *schema.Cluster) []Note {
-	var notes []Note
+	notes := p.clockNotes(w)
 	for _, o := range p.policy.Objections[w.Key] {
 		if !o.Holds() {
 			notes = append(notes, Note{Cluster: w.Key, Field: o.Field, Text: o.Reason})

@@ -15,11 +15,15 @@
 // of what differs, upgrade.go those that replace nodes, by the rules of
 // Kubernetes in kube.go, and recover.go those of what is broken. nodes.go picks
 // the nodes a step touches. guard.go holds what policy refuses, quorum.go what
-// may cost a cluster its data, and limit.go what is too much at once.
+// may cost a cluster its data, drain.go what would be lost with a node, and
+// limit.go what is too much at once.
+// clock.go keeps windows and schedules, by what Policy says of the clock, and
 // progress.go says how far an upgrade is. offline.go plans between two commits.
 package diff
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 
 	"jeroboam.io/jeroboam/schema"
@@ -104,9 +108,31 @@ type Observed struct {
 	Etcd       EtcdHealth `json:"etcd,omitempty"`
 	EtcdReason string     `json:"etcdReason,omitempty"`
 
+	// Workloads are what a drivers.Attendant was told of the nodes, by name, with
+	// which a step is about to do away, and WorkReason why they are not known. Asked
+	// for and valid like Etcd.
+	Work       WorkState           `json:"work,omitempty"`
+	WorkReason string              `json:"workReason,omitempty"`
+	Workloads  map[string]Workload `json:"workloads,omitempty"`
+
 	APIAddress string `json:"apiAddress,omitempty"`
 	CreatedAt  string `json:"createdAt,omitempty"` // RFC 3339, of the backend; for the record, never for a decision
 	UpdatedAt  string `json:"updatedAt,omitempty"`
+}
+
+// Same compares every field. It is written out because reflect.DeepEqual takes three
+// times as long, and what a driver remembers is mostly equal to the last byte. A method
+// Equal would be what go-cmp compares by in tests, and shows no difference.
+func (o *Observed) Same(p *Observed) bool {
+	return o.Key == p.Key && o.ID == p.ID && o.Version == p.Version &&
+		o.Owner == p.Owner && o.Status == p.Status && o.Reason == p.Reason &&
+		o.Moving == p.Moving && o.Unknown == p.Unknown &&
+		o.Type == p.Type && o.TypeRevision == p.TypeRevision && o.Protected == p.Protected &&
+		o.Etcd == p.Etcd && o.EtcdReason == p.EtcdReason &&
+		o.Work == p.Work && o.WorkReason == p.WorkReason && reflect.DeepEqual(o.Workloads, p.Workloads) &&
+		o.APIAddress == p.APIAddress && o.CreatedAt == p.CreatedAt && o.UpdatedAt == p.UpdatedAt &&
+		slices.Equal(o.Nodes, p.Nodes) && slices.Equal(o.Drift, p.Drift) &&
+		(o.Spec == p.Spec || reflect.DeepEqual(o.Spec, p.Spec))
 }
 
 // Node is one node of an observed cluster.
@@ -207,6 +233,11 @@ type Step struct {
 	// Stages are the versions of Kubernetes that an upgrade goes through from here,
 	// that of this step first; of what Doing does likewise.
 	Stages []string `json:"stages,omitempty"`
+
+	// Drain is what comes before the step inside the cluster; nil: nothing. It
+	// changes with what runs there, and is no part of what a plan's fingerprint
+	// stands for.
+	Drain *Drain `json:"drain,omitempty"`
 
 	// Observed is the version that the step was planned on; a driver carries it
 	// out only if the cluster still has it. Empty: the cluster must not exist.

@@ -24,7 +24,8 @@ const (
 	guardUnknown        = "unknown"
 	guardImmutable      = "immutable"
 	guardShrinkLimit    = "shrink-limit"
-	guardNotYet         = "not-yet"
+	guardMaintenance    = "maintenance"
+	guardDrift          = "drift"
 	guardRename         = "rename"
 	guardProtection     = "deletion-protection"
 	guardPreFlight      = "pre-flight"
@@ -36,6 +37,7 @@ const (
 	guardSkew           = "version-skew"
 	guardEtcd           = "etcd-health"
 	guardEtcdData       = "etcd-data"
+	guardDrain          = "drain"
 )
 
 // maxAttempts is how often a cluster may fail to recover for the same spec
@@ -48,7 +50,7 @@ const maxAttempts = 3
 func (p *planner) judge(s Step, own *Held) Step {
 	for _, guard := range []func(*Step) *Held{
 		p.rewound, suspended, func(*Step) *Held { return own },
-		notYet, p.rename, p.protection, p.emptyFleet, p.preFlight, p.failedOften,
+		p.rename, p.protection, p.emptyFleet, p.preFlight, p.failedOften, p.drifted, p.maintenance, p.drain,
 	} {
 		if held := guard(&s); held != nil && !p.acked(held) {
 			s.Held = held
@@ -64,35 +66,33 @@ func (p *planner) acked(h *Held) bool { return h.Ack != "" && p.policy.Acks[h.Gu
 // does not reach what comes later, and what happens to others does not undo it.
 func token(guard string, what ...any) string { return schema.Digest([]any{guard, what})[:8] }
 
-// rewound distrusts the whole head of the branch.
+// rewound distrusts the whole head of the branch. What is acknowledged is to leave
+// the applied commit behind: the commit that says so is another head than the one
+// that was held.
 func (p *planner) rewound(*Step) *Held {
 	if p.policy.Rewound == "" {
 		return nil
 	}
-	return &Held{Guard: GuardRewound, Reason: p.policy.Rewound, Ack: token(GuardRewound, p.policy.Rewound)}
+	return &Held{Guard: GuardRewound, Reason: p.policy.Rewound, Ack: token(GuardRewound, p.policy.Left)}
 }
 
 func suspended(s *Step) *Held {
 	if s.Want == nil || !s.Want.Policy.Suspend {
 		return nil
 	}
-	return &Held{Guard: guardSuspended, Reason: "the cluster is suspended; remove suspend to go on"}
+	return &Held{Guard: guardSuspended, Reason: "the cluster is " + s.Want.Policy.Suspension.String() + "; remove suspend to go on"}
 }
 
-// notYet keeps off what a window or schedule, which nobody keeps yet, was meant
-// to protect.
-func notYet(s *Step) *Held {
-	if s.Want == nil {
+// drifted leaves what others changed alone, where that is only to be reported.
+func (p *planner) drifted(s *Step) *Held {
+	lost := s.Op == Recover && !s.Have.Status.failed() && !slices.ContainsFunc(s.Have.Nodes, func(n Node) bool { return n.State == NodeFailed })
+	if !p.policy.ReportDrift || s.Op != Adopt && !lost {
 		return nil
 	}
-	if s.Want.Policy.Maintenance != nil && s.Risk != Low {
-		return &Held{Guard: guardNotYet, Reason: "it replaces or removes nodes, and maintenance windows are not kept yet; remove the window to allow it"}
+	return &Held{
+		Guard: guardDrift, Ack: token(guardDrift, s.Cluster, s.Have.ID, s.Op, s.Nodes),
+		Reason: "somebody changed it in the cloud, and drift is only reported here; acknowledge to have it put right",
 	}
-	scheduled := slices.ContainsFunc(s.Want.Policy.Schedules, func(g schema.GroupSchedule) bool { return g.Group == s.Group })
-	if s.Op == Resize && scheduled {
-		return &Held{Guard: guardNotYet, Reason: "the group has a schedule, and schedules are not carried out yet; remove the schedule to allow it"}
-	}
-	return nil
 }
 
 // rename holds both ends of a change of name: what was meant to be one cluster

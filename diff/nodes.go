@@ -112,7 +112,7 @@ func (r *revisions) recovery(nodes []Node, to *schema.Spec, named []string) (bac
 			target = r.of(to, &g)
 		}
 		of := nodesOf(nodes, name)
-		goes := leaving(of, g.NodeCount, named, target)
+		goes := leaving(of, g.NodeCount, named, target, nil)
 		for _, n := range of {
 			if slices.ContainsFunc(goes, func(o Node) bool { return o.Name == n.Name }) {
 				continue
@@ -178,9 +178,10 @@ func batch(masters, workers []Node, size int) []string {
 }
 
 // leaving are the nodes that go when a group shrinks to count: those that the
-// author named, then broken ones, then those of an old revision, then the
-// highest numbers.
-func leaving(nodes []Node, count int, named []string, target string) []Node {
+// author named, then broken ones, then, as far as it is known, those on which
+// nothing runs, then those of an old revision, those that are being drained, those
+// with the fewest pods, and the highest numbers.
+func leaving(nodes []Node, count int, named []string, target string, work map[string]Workload) []Node {
 	nodes = slices.Clone(nodes)
 	rank := func(n Node) int {
 		if i := slices.Index(named, n.Name); i >= 0 {
@@ -192,10 +193,30 @@ func leaving(nodes []Node, count int, named []string, target string) []Node {
 		return cmp.Or(
 			cmp.Compare(rank(a), rank(b)),
 			first(a.broken(), b.broken()),
+			first(idle(work, a), idle(work, b)),
 			first(a.Revision != target, b.Revision != target),
+			first(work[a.Name].Since != "", work[b.Name].Since != ""),
+			cmp.Compare(work[a.Name].Pods, work[b.Name].Pods),
 			-compareNodes(a, b))
 	})
 	return nodes[:min(max(len(nodes)-count, 0), len(nodes))]
+}
+
+// workOf is what runs on the nodes of a group that work; nil unless it is known
+// of all of them, because a choice between known and unknown ones is none.
+func (o *Observed) workOf(group string) map[string]Workload {
+	for _, n := range o.Nodes {
+		if _, known := o.Workloads[n.Name]; n.Group == group && n.State == NodeReady && !known {
+			return nil
+		}
+	}
+	return o.Workloads
+}
+
+// idle says that nothing runs on a node, as far as that is known.
+func idle(work map[string]Workload, n Node) bool {
+	w, known := work[n.Name]
+	return known && w.Pods == 0
 }
 
 // first orders what is true before what is not.

@@ -35,6 +35,7 @@ func FromFleet(base *schema.Fleet) Have {
 // its clusters were protected, and how many there were.
 func OfflinePolicy(base *schema.Fleet) Policy {
 	p := Policy{
+		Clock:           Clock{Unread: true},
 		KnownBefore:     len(base.Clusters),
 		Protected:       map[schema.Key]string{},
 		SeenUnprotected: map[schema.Key]bool{},

@@ -84,7 +84,10 @@ type observedYAML struct {
 type policyYAML struct {
 	Offline         bool                        `json:"offline"` // begin with diff.OfflinePolicy(base)
 	Limits          schema.Limits               `json:"limits"`
+	Clock           clockYAML                   `json:"clock"`
+	ReportDrift     bool                        `json:"reportDrift"`
 	Rewound         string                      `json:"rewound"`
+	Left            string                      `json:"left"`
 	KnownBefore     int                         `json:"knownBefore"`
 	Protected       map[string]string           `json:"protected"`
 	SeenUnprotected []string                    `json:"seenUnprotected"`
@@ -95,6 +98,31 @@ type policyYAML struct {
 	Deletes         map[schema.CloudName]int    `json:"deletes"`
 	Acks            map[string][]string         `json:"acks"`
 	Objections      map[string][]diff.Objection `json:"objections"`
+}
+
+// clockYAML is diff.Clock; windows are named as they are shown.
+type clockYAML struct {
+	Windows        map[string]diff.Window `json:"windows"`
+	Fleet          *schema.Maintenance    `json:"fleet"`
+	SuspensionOver map[string]string      `json:"suspensionOver"`
+	Sizes          map[string][]diff.Size `json:"sizes"`
+}
+
+func (c clockYAML) facts(t testing.TB) diff.Clock {
+	t.Helper()
+	f := diff.Clock{Windows: map[schema.Maintenance]diff.Window{}, Fleet: c.Fleet, SuspensionOver: map[schema.Key]string{}, Sizes: map[schema.Key][]diff.Size{}}
+	for name, w := range c.Windows {
+		cron, length, _ := strings.Cut(name, " for ")
+		i := strings.LastIndex(cron, " ")
+		f.Windows[schema.Maintenance{Cron: cron[:i], TimeZone: cron[i+1:], Duration: length}] = w
+	}
+	for name, over := range c.SuspensionOver {
+		f.SuspensionOver[key(t, name)] = over
+	}
+	for name, sizes := range c.Sizes {
+		f.Sizes[key(t, name)] = sizes
+	}
+	return f
 }
 
 func scenario(t testing.TB, ar *txtar.Archive) (*schema.Fleet, diff.Have, diff.Policy) {
@@ -165,7 +193,7 @@ func facts(t testing.TB, fsys fs.FS, base *schema.Fleet) diff.Policy {
 		return diff.OfflinePolicy(base)
 	}
 	p := diff.Policy{
-		Limits: f.Limits, Rewound: f.Rewound, KnownBefore: f.KnownBefore, Deletes: f.Deletes,
+		Clock: f.Clock.facts(t), ReportDrift: f.ReportDrift, Limits: f.Limits, Rewound: f.Rewound, Left: f.Left, KnownBefore: f.KnownBefore, Deletes: f.Deletes,
 		Protected: map[schema.Key]string{}, SeenUnprotected: map[schema.Key]bool{}, DeletedByUs: map[schema.Key]bool{},
 		Attempts: map[schema.Key]int{}, Started: map[schema.Key]diff.Op{}, Overdue: map[schema.Key]string{}, Acks: map[string]map[string]bool{}, Objections: map[schema.Key][]diff.Objection{},
 	}

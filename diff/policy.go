@@ -8,9 +8,16 @@ import "jeroboam.io/jeroboam/schema"
 type Policy struct {
 	Limits schema.Limits // zero fields mean the defaults
 
+	// Clock is what windows, suspensions and schedules say at the time of the plan.
+	Clock Clock
+	// ReportDrift holds what only puts right what others changed.
+	ReportDrift bool
+
 	// Rewound is the reason why the head of the branch may not be trusted (it
 	// does not descend from the commit applied last); empty: it may.
 	Rewound string
+	// Left is the commit applied last, if the head does not descend from it.
+	Left string
 	// KnownBefore is how many clusters the fleet had when it was last applied.
 	KnownBefore int
 

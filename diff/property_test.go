@@ -96,7 +96,7 @@ func (w *world) checkSettled(t *rapid.T, plan diff.Plan) {
 		}
 	}
 	known := 0
-	for _, c := range w.want.Clusters {
+	for _, c := range w.policy.Clock.Now(w.want).Clusters {
 		if w.have.Unknown[c.Cloud] != "" {
 			continue
 		}
@@ -171,7 +171,13 @@ func TestForbiddenDeletes(t *testing.T) {
 			}
 			due[s.Cluster.Cloud]++
 		}
-		l := w.policy.Limits.WithDefaults()
+		l, all := w.policy.Limits.WithDefaults(), 0
+		for _, n := range due {
+			all += n
+		}
+		if all > l.DeletesPerRun {
+			t.Fatalf("%d deletes are due in a run: %v", all, due)
+		}
 		for cloud, n := range due {
 			there := 0
 			for _, o := range w.have.Clusters {
@@ -179,7 +185,7 @@ func TestForbiddenDeletes(t *testing.T) {
 					there++
 				}
 			}
-			if n > l.DeletesPerRun || n > l.DeletesPerDay-w.policy.Deletes[cloud] || n > max(1, there*l.DeletePercent/100) {
+			if n > l.DeletesPerDay-w.policy.Deletes[cloud] || n > max(1, there*l.DeletePercent/100) {
 				t.Fatalf("%d deletes are due in %s with %d clusters", n, cloud, there)
 			}
 		}
@@ -215,6 +221,27 @@ func TestLeftAlone(t *testing.T) {
 	})
 }
 
+// Outside of a window nothing is due that replaces or removes what it protects,
+// but a recover, which mends, and a schedule at its time.
+func TestWindowsAreKept(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		open := w.policy.Clock.Windows[window()].Open
+		plan := w.plan()
+		for _, s := range plan.Due() {
+			windowed := s.Op == diff.Delete && w.policy.Clock.Fleet != nil || s.Op != diff.Delete && s.Want.Policy.Maintenance != nil
+			byClock := s.Op == diff.Resize && slices.ContainsFunc(w.policy.Clock.Sizes[s.Cluster], func(z diff.Size) bool { return z.Group == s.Group && z.ByClock })
+			if s.Risk != diff.Low && s.Op != diff.Recover && windowed && !open && !byClock {
+				t.Fatalf("%s %s %s is due and the window is closed", s.Op, s.Cluster, s.Group)
+			}
+			if s.Want != nil && s.Want.Policy.Suspend && w.policy.Clock.SuspensionOver[s.Cluster] == "" {
+				t.Fatalf("%s %s is due and the cluster is suspended", s.Op, s.Cluster)
+			}
+		}
+	})
+}
+
 // Held plus steps covers every difference, and the last To has what no guard
 // holds as wanted and what one holds as it was.
 func TestEveryDifferenceIsCovered(t *testing.T) {
@@ -225,7 +252,7 @@ func TestEveryDifferenceIsCovered(t *testing.T) {
 		for _, s := range w.plan().Steps {
 			bySteps[s.Cluster] = append(bySteps[s.Cluster], s)
 		}
-		for _, c := range w.want.Clusters {
+		for _, c := range w.policy.Clock.Now(w.want).Clusters {
 			i := slices.IndexFunc(w.have.Clusters, func(o diff.Observed) bool { return o.Key == c.Key })
 			if i < 0 || w.have.Clusters[i].Spec == nil || w.have.Unknown[c.Cloud] != "" {
 				continue

@@ -140,33 +140,20 @@ func (p *planner) resize(w *schema.Cluster, h *Observed, ds []difference, base, 
 		}
 		s := p.changing(Resize, w, h, Low, d.at(w))
 		s.Group = d.Group
+		if size, scheduled := p.policy.Clock.size(w.Key, d.Group); scheduled {
+			s.Why, s.Pos = size.Says, where(w, "policy/schedules")
+			s.Changes[0].Pos = s.Pos
+		}
 		var own *Held
 		if !grow {
 			g, _ := up.Group(d.Group)
 			s.Risk = Disruptive
-			s.Nodes = names(leaving(nodesOf(nodes, d.Group), to.NodeCount, w.Policy.NodesToRemove, p.of(up, &g)))
-			own = p.tooMuch(w.Key, d.Group, from.NodeCount, to.NodeCount)
+			s.Nodes = names(leaving(nodesOf(nodes, d.Group), to.NodeCount, w.Policy.NodesToRemove, p.of(up, &g), h.workOf(d.Group)))
+			if !p.policy.Clock.byClock(&s) {
+				own = p.tooMuch(w.Key, d.Group, from.NodeCount, to.NodeCount)
+			}
 		}
 		steps = append(steps, p.judge(s, own))
-	}
-	return steps
-}
-
-// notYetSteps say what the cluster asks for and is not carried out yet, so that
-// nobody relies on it.
-func (p *planner) notYetSteps(w *schema.Cluster, h *Observed) []Step {
-	var steps []Step
-	say := func(field string, v any, reason string) {
-		s := p.changing(None, w, h, Low, Change{Field: field, To: text(v), Pos: where(w, field)})
-		steps = append(steps, p.judge(s, &Held{Guard: guardNotYet, Reason: reason}))
-	}
-	if w.Policy.Maintenance != nil {
-		say("policy/maintenance", w.Policy.Maintenance,
-			"maintenance windows are not kept yet, so nothing that replaces or removes nodes is done to this cluster; remove the window to allow it")
-	}
-	if len(w.Policy.Schedules) > 0 {
-		say("policy/schedules", &w.Policy.Schedules,
-			"schedules of groups are not carried out yet, so these groups are not resized at all; remove the schedule to allow it")
 	}
 	return steps
 }

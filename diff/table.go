@@ -74,7 +74,7 @@ type Row struct {
 //	│ policy    │ policy/deletionProtection policy/suspend                  │
 //	│           │ policy/createTimeout policy/maxBatchSize                  │
 //	│           │ policy/nodesToRemove policy/previousNames                 │
-//	│           │ policy/maintenance policy/schedules                       │
+//	│           │ policy/maintenance policy/schedules policy/suspension     │
 //	│           │ metadata template template/* config                       │
 //	└───────────┴───────────────────────────────────────────────────────────┘
 //

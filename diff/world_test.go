@@ -126,7 +126,7 @@ func drawGroup(t *rapid.T, name string, s schema.Spec) schema.Group {
 func drawClusterPolicy(t *rapid.T) schema.Policy {
 	p := schema.Policy{DeletionProtection: true, MaxBatchSize: rapid.IntRange(0, 3).Draw(t, "batch"), Suspend: one(t, 10, "suspend")}
 	if one(t, 10, "window") {
-		p.Maintenance = &schema.Maintenance{Cron: "0 2 * * 6", Duration: "4h", TimeZone: "UTC"}
+		p.Maintenance = new(window())
 	}
 	if one(t, 10, "schedule") {
 		p.Schedules = []schema.GroupSchedule{{Group: "gpu", Cron: "0 8 * * *", TimeZone: "UTC"}}
@@ -138,6 +138,10 @@ func drawClusterPolicy(t *rapid.T) schema.Policy {
 		p.NodesToRemove = []string{"gpu-0", "default-worker-1", "none-0"}
 	}
 	return p
+}
+
+func window() schema.Maintenance {
+	return schema.Maintenance{Cron: "0 2 * * 6", Duration: "4h", TimeZone: "UTC"}
 }
 
 func drawObserved(t *rapid.T, key schema.Key, spec schema.Spec) diff.Observed {
@@ -176,6 +180,15 @@ func drawPolicy(t *rapid.T) diff.Policy {
 		Protected: map[schema.Key]string{}, SeenUnprotected: map[schema.Key]bool{}, DeletedByUs: map[schema.Key]bool{},
 		Attempts: map[schema.Key]int{}, Objections: map[schema.Key][]diff.Objection{},
 	}
+	p.ReportDrift = one(t, 10, "report drift")
+	p.Clock.Windows = map[schema.Maintenance]diff.Window{}
+	if one(t, 2, "window") {
+		p.Clock.Windows[window()] = diff.Window{Open: one(t, 2, "open"), Says: "opens later"}
+	}
+	if one(t, 3, "window of the fleet") {
+		p.Clock.Fleet = new(window())
+	}
+	p.Clock.SuspensionOver, p.Clock.Sizes = map[schema.Key]string{}, map[schema.Key][]diff.Size{}
 	if one(t, 15, "rewound") {
 		p.Rewound = "the head does not descend"
 	}
@@ -189,6 +202,13 @@ func (w *world) drawFacts(t *rapid.T, key schema.Key) {
 	w.policy.SeenUnprotected[key] = one(t, 2, "seen unprotected")
 	w.policy.DeletedByUs[key] = one(t, 2, "deleted by us")
 	w.policy.Attempts[key] = rapid.IntRange(0, 3).Draw(t, "attempts")
+	if one(t, 6, "suspension over") {
+		w.policy.Clock.SuspensionOver[key] = "yesterday"
+	}
+	if one(t, 6, "size") {
+		group := rapid.SampledFrom([]string{"gpu", schema.DefaultWorker, "none"}).Draw(t, "sized")
+		w.policy.Clock.Sizes[key] = []diff.Size{{Group: group, Nodes: rapid.IntRange(0, 4).Draw(t, "nodes"), ByClock: one(t, 2, "by clock"), Says: "so"}}
+	}
 	if one(t, 6, "protected") {
 		w.policy.Protected[key] = "the store"
 	}
