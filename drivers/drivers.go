@@ -5,10 +5,11 @@
 // Deciding is not its work (package diff), nor is waiting: the next run sees
 // how far it came.
 //
-// Read Driver for the promises, error.go for how errors say who can act. Package
+// Read Driver for the promises, error.go for how errors say who can act, calls.go
+// for what those are told who watch the requests. Package
 // drivertest checks the promises of every driver, and has a driver in memory.
-// heat is the real one; sim is an OpenStack to test it on, and pki makes and
-// reads the keys of clusters.
+// heat is the real one; sim is an OpenStack to test it on, pki makes and reads the
+// keys of clusters, and kube reaches into them while they run.
 package drivers
 
 import (
@@ -113,6 +114,66 @@ type Prober interface {
 	Probe(ctx context.Context, observed []diff.Observed) ([]diff.Observed, error)
 }
 
+// Attendant is a driver that can reach into its clusters while they run, through
+// their own API: ask how they are, move pods from nodes that are to go, and keep
+// what is ours on nodes as it was asked for. What others put there it leaves
+// alone, and it destroys nothing that nobody consented to.
+//
+// Every method is about one cluster and may be called beside others. It ends with
+// its context, which is how long the caller is willing to wait, and changes
+// nothing that Observe sees. Whatever was cut short or killed can be repeated.
+type Attendant interface {
+	// Attend asks a cluster that stands still how it is. It does not fail: what
+	// cannot be reached is Unreached, with the reason. Unless the driver is
+	// read-only, and if v.Mend says so, it also puts right what has to follow the
+	// cluster as it is observed: nodes that we cordoned and that are not about to
+	// leave take pods again, what Kubernetes remembers of drained nodes that are
+	// gone is removed, and nodes carry the labels and taints of their group, as
+	// many of them as are ours.
+	Attend(ctx context.Context, v Visit) Health
+	// Workload gives the cluster back with Work, WorkReason and the Workloads of
+	// these nodes set. It only reads. A node that Kubernetes does not know has
+	// nothing to move. Whom it has nothing to say about, because there are no pods
+	// that an eviction could move, it returns as it is.
+	Workload(ctx context.Context, o diff.Observed, nodes []string) diff.Observed
+	// Drain cordons the nodes of step.Drain, marks them as cordoned by us, and has
+	// their pods evicted, as far as their disruption budgets allow it by now; then
+	// it waits for them to leave, as long as the context lets it, and gives what is
+	// left. Pods that hold a drain are evicted only if step.Drain.All says so. An
+	// error means that it is not known what is left.
+	Drain(ctx context.Context, step diff.Step) (map[string]diff.Workload, error)
+}
+
+// Visit is what an Attendant has to know of a cluster.
+type Visit struct {
+	Observed diff.Observed
+	Leaving  []string // nodes that are about to be replaced or removed (diff.Leaving)
+	Mend     bool     // nodes may be changed
+}
+
+// Health is how a cluster is, in Magnum's words (magnum/drivers/common/k8s_monitor.py).
+type Health struct {
+	Status HealthStatus
+	// Reason says why, by what was asked: "api" is "ok" or what is wrong with it,
+	// "<node>.Ready" is the condition of a node: True, False or Unknown; beyond Magnum,
+	// "api.certificate" is there when it soon ends. It changes only when something happens.
+	Reason map[string]string
+	// Undone is what could not be put right, for people; the next visit tries
+	// again.
+	Undone []string
+}
+
+// HealthStatus is Magnum's health_status.
+type HealthStatus string
+
+// The statuses. Unasked is none of Magnum's: there is nothing that could be asked.
+const (
+	Unasked   HealthStatus = ""
+	Healthy   HealthStatus = "HEALTHY"   // the API says it is well, and every node is Ready
+	Unhealthy HealthStatus = "UNHEALTHY" // one of them is not
+	Unreached HealthStatus = "UNKNOWN"   // the API cannot be reached
+)
+
 // Examiner is a driver that can say how well its cloud and credential serve:
 // what they are, what is missing, whom to ask. With write it tries what only a
 // write can show, and leaves nothing behind.
@@ -201,6 +262,8 @@ type Options struct {
 	// certificates; nil: time.Now.
 	Now func() time.Time
 	Log *zap.Logger
+	// Calls is told of every request to the cloud; nil: nobody is.
+	Calls CallWatcher
 }
 
 // Open connects to a cloud. It authenticates, so a wrong password is known here.

@@ -103,8 +103,8 @@ func explainRenewal(k call, err error) error {
 }
 
 func (c *Cloud) explainAnswer(k call, a *answerError) error {
-	typ, text := message(a.header.Get("Content-Type"), a.body)
-	f := &Fault{Status: a.status, Type: typ, Text: c.mask.apply(text), after: retryAfter(a.header, time.Now())}
+	typ, text := message(a.header.Get("Content-Type"), a.body) // cut only when it is masked: half a secret is not known as one
+	f := &Fault{Status: a.status, Type: typ, Text: cut(c.mask.apply(text)), after: retryAfter(a.header, time.Now())}
 	return &drivers.Error{Kind: kindOf(k, f), Op: k.op(), Request: requestID(a.header), Err: f}
 }
 
@@ -113,6 +113,8 @@ func kindOf(k call, f *Fault) drivers.Kind {
 	switch s := f.Status; {
 	case isQuota(f):
 		return drivers.Rejected
+	case stumbled(k, f):
+		return drivers.Transient
 	case s == http.StatusUnauthorized, s == http.StatusForbidden:
 		return drivers.Denied
 	case s == http.StatusNotFound, s == http.StatusGone:
@@ -125,6 +127,16 @@ func kindOf(k call, f *Fault) drivers.Kind {
 		return drivers.Transient
 	}
 	return drivers.Unknown // a method, version or media type that the service does not take
+}
+
+// stumbled says that Heat failed by itself. Its API makes a 400 of a TypeError or
+// ValueError of its engine, which has them where two of its transactions cross: a
+// list that is read while somebody sets a stack's tags finds a stack without (seen
+// with Heat 19, engine/api.py, format_stack_db_object). What really is wrong with a
+// request says more than webob's general sentence.
+func stumbled(k call, f *Fault) bool {
+	return k.method == http.MethodGet && k.service == "orchestration" && f.Status == http.StatusBadRequest &&
+		f.Type == "HTTPBadRequest" && strings.HasPrefix(f.Text, "The server could not comply with the request since it is either malformed")
 }
 
 // notFound tells a missing thing that a new one refers to, which its author can

@@ -113,6 +113,35 @@ func TestSecretsAreMasked(t *testing.T) {
 	wantText(t, err, "bad: ***, ***", `"password": "***"`, "x=1, \"***\", the rest")
 }
 
+// What is left of a secret where a text begins, or is cut off, is masked as well;
+// digests and paths stay.
+func TestPartsOfSecretsAreMasked(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	cl := connect(t, c.settings())
+	const (
+		line   = "b2NzY0dGJhc2U2NGtleTEyMzQ1Njc4OTBhYmNkZWZnaGlqa2xtbm9wcXJzdHV2d"
+		digest = "9fb4f36f7cbbd6524cc774f7037636432ed7575edbd563df86d109b46b640684"
+		path   = "/orchestration/v1/8d0c4b1f8d4e4c5b1a2ad9d0c4b1f8d4/stacks/web"
+	)
+	for _, text := range []string{
+		"x/" + line + "\n" + line + "\n-----END EC PRIVATE KEY-----",
+		strings.Repeat("x ", 996) + "correct horse",
+	} {
+		c.answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, digest+" "+path+" "+text)
+		})
+		err := cl.Post(t.Context(), "compute", "/servers", 1, nil)
+		for _, part := range []string{line[:20], line[40:], "correct"} {
+			if strings.Contains(err.Error(), part) {
+				t.Errorf("%q is in %q", part, err)
+			}
+		}
+		wantText(t, err, digest, path)
+	}
+}
+
 func TestLongTextsAreCut(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)

@@ -77,14 +77,18 @@ var (
 	blanks = regexp.MustCompile(`[ \t]*\s*\n\s*|[ \t]{2,}`)
 )
 
-// tidy takes superfluous blanks out of a text and cuts it.
+// tidy takes superfluous blanks out of a text.
 func tidy(s string) string {
-	s = strings.TrimSpace(blanks.ReplaceAllStringFunc(s, func(b string) string {
+	return strings.TrimSpace(blanks.ReplaceAllStringFunc(s, func(b string) string {
 		if strings.Contains(b, "\n") {
 			return "\n"
 		}
 		return " "
 	}))
+}
+
+// cut bounds a text.
+func cut(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
@@ -125,10 +129,18 @@ func (m mask) add(secret string) {
 }
 
 var (
+	// A text may begin in the middle of a key, whose lines have 64 letters in PEM.
+	opaque = regexp.MustCompile(`[A-Za-z0-9+/=]{48,}`)
+
 	fernet   = regexp.MustCompile(`\bgAAAA[A-Za-z0-9_\-=]{20,}`)
 	pem      = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*-----.*?(?:-----END [A-Z0-9 ]*-----|$)`)
 	assigned = regexp.MustCompile(`(?i)((?:\w*passw(?:or)?d|\w*secret|(?:x-)?(?:auth|subject)[-_ ]token|signature)["']?\s*[:=]\s*["']?)([^\s"',;}&]+)`)
 )
+
+// isMixed tells base64 from a digest in hexadecimal and from a path.
+func isMixed(s string) bool {
+	return strings.ContainsAny(s, "0123456789") && strings.ToLower(s) != s && strings.ToUpper(s) != s
+}
 
 func (m mask) apply(s string) string {
 	m.known.mu.Lock()
@@ -137,6 +149,12 @@ func (m mask) apply(s string) string {
 		s = strings.ReplaceAll(s, secret, "***")
 	}
 	s = pem.ReplaceAllString(s, "***")
+	s = opaque.ReplaceAllStringFunc(s, func(run string) string {
+		if isMixed(run) {
+			return "***"
+		}
+		return run // a digest or a path, which people look for
+	})
 	s = fernet.ReplaceAllString(s, "***")
 	return assigned.ReplaceAllString(s, "$1***")
 }

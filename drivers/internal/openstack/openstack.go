@@ -38,9 +38,10 @@ const EnvCloud schema.CloudName = "envvars"
 
 // Settings say which cloud to connect to and how gently.
 type Settings struct {
-	Cloud    schema.CloudName // entry of clouds.yaml, or EnvCloud
-	ReadOnly bool             // the transport refuses all but reads and token requests
-	Log      *zap.Logger      // one debug line a request; nil: none
+	Cloud    schema.CloudName    // entry of clouds.yaml, or EnvCloud
+	ReadOnly bool                // the transport refuses all but reads and token requests
+	Log      *zap.Logger         // one debug line a request; nil: none
+	Calls    drivers.CallWatcher // told of every request; nil: nobody is
 
 	Getenv      func(string) string // nil: os.Getenv
 	Timeout     time.Duration       // of one request, until its body is read; default 60 s

@@ -49,7 +49,8 @@ func Accept(mediaType string) Option {
 	return func(_ string, header map[string]string) { header["Accept"] = mediaType }
 }
 
-// Get reads what is at a path relative to the service's endpoint into out.
+// Get reads what is at a path relative to the service's endpoint into out, as JSON
+// or as an Answer does.
 // It is tried again on connection errors, 429, 502, 503 and 504, and follows a
 // redirect inside the service (Heat's from a stack's name to its id). A next
 // page is the caller's to build, from its last item.
@@ -156,16 +157,16 @@ func (c *Cloud) call(method, service, path string, query url.Values, body any, o
 func (c *Cloud) do(ctx context.Context, k call, out any) (http.Header, error) {
 	resp, err := c.retry(ctx, k, func(r *http.Response) error { //nolint:bodyclose // in the function
 		defer r.Body.Close()
-		b, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		b, err := readAll(r)
 		switch {
 		case err != nil:
 			return err
 		case len(b) > maxBody:
 			return c.unknown(k, r, fmt.Errorf("the answer is larger than %d MiB", maxBody>>20))
-		case out == nil || len(bytes.TrimSpace(b)) == 0:
+		case out == nil:
 			return nil
 		}
-		if err := json.Unmarshal(b, out); err != nil {
+		if err := decode(b, out); err != nil {
 			if !complete(b) {
 				return io.ErrUnexpectedEOF
 			}
@@ -177,6 +178,31 @@ func (c *Cloud) do(ctx context.Context, k call, out any) (http.Header, error) {
 		return nil, err
 	}
 	return resp.Header, nil
+}
+
+// An Answer reads a body itself, an empty one as well: it may know that it is the
+// same again.
+type Answer interface{ Decode(body []byte) error }
+
+func decode(body []byte, out any) error {
+	if a, ok := out.(Answer); ok {
+		return a.Decode(body)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	return json.Unmarshal(body, out)
+}
+
+// readAll reads a body of at most maxBody bytes and one. Room for a page of a list is
+// made at once, and for no more on a server's word alone.
+func readAll(r *http.Response) ([]byte, error) {
+	var b bytes.Buffer
+	if n := min(r.ContentLength, 4<<20); n > 0 {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	return b.Bytes(), err
 }
 
 // complete tells an answer that is wrong from one that a proxy cut off without
@@ -239,6 +265,8 @@ func nextGap(err error, n int) (time.Duration, bool) {
 		return gap, true
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return gap, true
+	case http.StatusBadRequest: // Heat's own (stumbled)
+		return gap, drivers.KindOf(err) == drivers.Transient
 	}
 	return 0, false
 }

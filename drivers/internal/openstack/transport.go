@@ -7,10 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/schema"
 )
 
 // transport is what every request goes through, from the outside in: a place in
@@ -34,7 +38,7 @@ func (c *Cloud) transport(conf *tls.Config) http.RoundTripper {
 		rt = &readOnly{rt, c.entry.authURL + "/auth/tokens"}
 	}
 	rt = &deadline{rt, c.settings.Timeout}
-	rt = &observer{rt, c.counts, c.settings.Log}
+	rt = &observer{rt, c.counts, c.settings}
 	return &queue{rt, make(chan struct{}, c.settings.MaxInFlight)}
 }
 
@@ -132,11 +136,11 @@ func (c *counts) add(service string) {
 	c.byService[service]++
 }
 
-// observer counts and logs. Headers, bodies and queries are never logged.
+// observer counts, logs and tells. Headers, bodies and queries are never logged.
 type observer struct {
 	next   http.RoundTripper
 	counts *counts
-	log    *zap.Logger
+	s      Settings
 }
 
 func (o *observer) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -144,10 +148,14 @@ func (o *observer) RoundTrip(req *http.Request) (*http.Response, error) {
 	o.counts.add(service)
 	start := time.Now()
 	resp, err := o.next.RoundTrip(req)
-	if ce := o.log.Check(zap.DebugLevel, "request"); ce != nil {
+	took := time.Since(start)
+	if o.s.Calls != nil {
+		o.s.Calls.Called(callOf(o.s.Cloud, service, req, resp, took))
+	}
+	if ce := o.s.Log.Check(zap.DebugLevel, "request"); ce != nil {
 		fields := []zap.Field{
 			zap.String("service", service), zap.String("method", req.Method),
-			zap.String("path", req.URL.Path), zap.Duration("duration", time.Since(start)),
+			zap.String("path", req.URL.Path), zap.Duration("duration", took),
 		}
 		if err != nil {
 			fields = append(fields, zap.Error(err))
@@ -157,6 +165,18 @@ func (o *observer) RoundTrip(req *http.Request) (*http.Response, error) {
 		ce.Write(fields...)
 	}
 	return resp, err
+}
+
+// callOf is a request as watchers are told of it; resp is nil if no answer came.
+func callOf(cloud schema.CloudName, service string, req *http.Request, resp *http.Response, took time.Duration) drivers.Call {
+	k := drivers.Call{
+		Cloud: cloud, Service: service, Method: req.Method, Took: took, Operation: drivers.OperationOf(req.Context()),
+		Changes: req.Method != http.MethodGet && req.Method != http.MethodHead && !strings.HasSuffix(req.URL.Path, "/auth/tokens"),
+	}
+	if resp != nil {
+		k.Status, k.Request = resp.StatusCode, requestID(resp.Header)
+	}
+	return k
 }
 
 type serviceKey struct{}
