@@ -3,7 +3,7 @@
 // own test hands over a Harness and nothing else:
 //
 //	func TestDriver(t *testing.T) {
-//		drivertest.Run(t, func(t testing.TB) *drivertest.Backend { ... })
+//		drivertest.Run(t, drivertest.Harness{Backend: func(t testing.TB) *drivertest.Backend { ... }})
 //	}
 //
 // The suite plays a platform team: it asks for clusters, lets time pass, breaks
@@ -12,22 +12,32 @@
 // promise changes the suite first.
 //
 // Read Backend, then promises in this file, then the promises themselves:
-// observe.go, life.go (create to delete), nodes.go (resize to recover), owner.go
-// (what others do) and failure.go. Memory is a cloud in memory that passes; the
-// loop's tests run on it. broken_test.go shows that the suite can fail.
+// observe.go, life.go (create to delete), nodes.go (resize to recover), inside.go
+// (what goes through a cluster's own API), owner.go (what others do) and
+// failure.go. Memory is a cloud in memory that passes; the loop's tests run on it.
+// broken_test.go shows that the suite can fail.
 package drivertest
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
+	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/schema"
 )
 
-// Harness gives a backend for one subtest. Subtests run in parallel, so it is
-// either a backend of its own or a shared one whose faults are in Cannot.
-type Harness func(t testing.TB) *Backend
+// Harness gives a driver to the suite.
+type Harness struct {
+	// Backend gives what one subtest uses. Subtests run in parallel, so it is either
+	// of its own or a shared one whose faults are in Cannot.
+	Backend func(t testing.TB) *Backend
+	// Cannot says which promises these backends cannot show, and why. They are no
+	// subtests: a skip is a failure where nothing may be left out (make acceptance).
+	Cannot map[string]string
+}
 
 // Backend is a cloud with a driver, as the suite uses it. Open, Settle, Cluster
 // and Upgrade must be there. A hook may be nil if every promise that needs it is
@@ -69,12 +79,10 @@ type Backend struct {
 	// KeepKeys makes keys for a cluster and keeps them, as the create of one that
 	// has some does.
 	KeepKeys func(t testing.TB, c *schema.Cluster)
+	// Inside gives a hand in a running cluster, for drivers that reach into them.
+	Inside func(t testing.TB, c *schema.Cluster, o diff.Observed) Inside
 	// Leftovers names everything in the backend that belongs to a cluster.
 	Leftovers func(t testing.TB, c *schema.Cluster) []string
-
-	// Cannot says which promises this backend cannot show, and why: the name of
-	// the subtest, and a reason that is printed with the skip.
-	Cannot map[string]string
 }
 
 // Fault is a way in which a backend misbehaves.
@@ -134,6 +142,11 @@ func promises() []promise {
 		{"FailedUpgradeStopsAndRecovers", []string{"FailBoot"}, failedUpgradeStopsAndRecovers},
 		{"FailedCreateRecovers", []string{"FailBoot"}, failedCreateRecovers},
 
+		{"AttendTellsHealth", []string{"Inside", "Writes"}, attendTellsHealth},
+		{"DrainEmptiesOnlyItsNodes", []string{"Inside"}, drainEmptiesOnlyItsNodes},
+		{"DrainSparesPodsAlone", []string{"Inside"}, drainSparesPodsAlone},
+		{"NodeLabelsFollow", []string{"Inside"}, nodeLabelsFollow},
+
 		{"ForeignIsInvisible", nil, foreignIsInvisible},
 		{"ForeignNameIsReported", []string{"Squat", "Writes"}, foreignNameIsReported},
 		{"TagsLostIsSeen", []string{"DropTags"}, tagsLostIsSeen},
@@ -153,29 +166,41 @@ func promises() []promise {
 	}
 }
 
-// Run checks every promise of drivers.Driver.
+// Run checks every promise of drivers.Driver but those that the harness cannot
+// show, whose reasons it logs.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
-	for _, p := range promises() {
+	shown, err := h.shown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, why := range h.Cannot {
+		t.Logf("%s is not shown: %s", name, why)
+	}
+	for _, p := range shown {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			p.run(t, h(t))
+			p.run(t, h.Backend(t))
 		})
 	}
 }
 
-// run checks one promise on a backend, or skips it for the reason that the
-// backend gives.
-func (p promise) run(t testing.TB, b *Backend) {
-	t.Helper()
-	for name := range b.Cannot {
+// shown are the promises that a harness can show.
+func (h Harness) shown() ([]promise, error) {
+	for name := range h.Cannot {
 		if !known(name) {
-			t.Fatalf("Cannot gives a reason for %s, which is no promise", name)
+			return nil, fmt.Errorf("the harness cannot show %s, which is no promise", name)
 		}
 	}
-	if why, ok := b.Cannot[p.name]; ok {
-		t.Skip(why)
-	}
+	return slices.DeleteFunc(promises(), func(p promise) bool {
+		_, cannot := h.Cannot[p.name]
+		return cannot
+	}), nil
+}
+
+// run checks one promise on a backend.
+func (p promise) run(t testing.TB, b *Backend) {
+	t.Helper()
 	for _, hook := range append([]string{"Open", "Settle", "Cluster", "Upgrade"}, p.needs...) {
 		if reflect.ValueOf(b).Elem().FieldByName(hook).IsNil() {
 			t.Fatalf("hook %s is nil and Cannot does not say why", hook)

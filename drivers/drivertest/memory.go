@@ -28,6 +28,7 @@ type Memory struct {
 	faults   map[Fault]chan struct{} // closed when the fault ends
 	boots    map[int]bootFault
 	etcd     map[schema.ClusterName]etcd
+	inside   inside
 	place    drivers.Place
 	made     int // counts whatever gets an id
 	writes   int
@@ -54,7 +55,8 @@ type etcd struct {
 func NewMemory() *Memory {
 	return &Memory{
 		clusters: map[string]*live{}, gone: map[string]bool{}, lost: map[string]bool{}, keys: map[string]*pki.Keys{}, faults: map[Fault]chan struct{}{}, boots: map[int]bootFault{}, etcd: map[schema.ClusterName]etcd{},
-		place: drivers.Place{AuthURL: "https://memory.test/v3", Region: "RegionOne", ProjectID: "p1"},
+		inside: newInside(),
+		place:  drivers.Place{AuthURL: "https://memory.test/v3", Region: "RegionOne", ProjectID: "p1"},
 	}
 }
 
@@ -387,6 +389,7 @@ func (m *Memory) finish(c *live) {
 			continue
 		}
 		n.State, n.Server, n.Versions = diff.NodeReady, m.id("server"), ""
+		delete(m.inside.work, n.Name) // a machine that boots takes pods, and has none
 		if n.Address == "" {
 			n.Address = "10.0.0." + strconv.Itoa(m.made)
 		}

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	Run(t, func(t testing.TB) *Backend { return memoryBackend(t, NewMemory()) })
+	Run(t, Harness{Backend: func(t testing.TB) *Backend { return memoryBackend(t, NewMemory()) }})
 }
 
 // memoryBackend is how a driver's test makes its Backend.
@@ -57,6 +58,22 @@ func memoryBackend(_ testing.TB, m *Memory) *Backend {
 				}
 				return true
 			})
+		},
+		Inside: func(_ testing.TB, _ *schema.Cluster, o diff.Observed) Inside {
+			return Inside{
+				Observed: o,
+				Occupy: func(node string, pods int, alone bool) {
+					w := diff.Workload{Pods: pods}
+					if alone {
+						w.Holds = slices.Repeat([]string{"a/pod (alone)"}, pods)
+					}
+					m.Occupy(node, w, false)
+				},
+				See: func(node string) NodeInside {
+					w := m.Running(node)
+					return NodeInside{Pods: w.Pods, Cordoned: w.Cordoned, Labels: m.NodeLabels(node)}
+				},
+			}
 		},
 		Leftovers: func(_ testing.TB, c *schema.Cluster) []string { return m.Leftovers(c.Name) },
 	}

@@ -128,8 +128,7 @@ func rulesFor(urls map[string]string) ([]ruleRow, error) {
 	return rules, nil
 }
 
-// enter makes the credential and reads all secrets with it. What does not work
-// is removed again.
+// enter makes the credential and tries it. What does not work is removed again.
 func (v vault) enter(ctx context.Context, a *admission, want map[string]any, refs map[string]string) error {
 	made, err := v.make(ctx, want)
 	if err != nil {
@@ -158,13 +157,17 @@ func (v vault) make(ctx context.Context, want map[string]any) (credential, error
 	return got.Credential, v.restricted("make an application credential", err)
 }
 
-// try reads every secret as the master will.
+// try reads every secret as the master will, or one if such rules were tried before.
 func (v vault) try(ctx context.Context, c credential, refs map[string]string) error {
 	as, err := v.cloud.As(ctx, c.ID, c.Secret)
 	if err != nil {
 		return err
 	}
-	return beside(ctx, slices.Sorted(maps.Keys(refs)), func(ctx context.Context, _ int, file string) error {
+	files := slices.Sorted(maps.Keys(refs))
+	if v.tried {
+		files = files[:1]
+	}
+	return beside(ctx, files, func(ctx context.Context, _ int, file string) error {
 		_, err := payload(ctx, as, refs[file])
 		if f := openstack.AsFault(err); f != nil && f.Status == http.StatusUnauthorized {
 			return &drivers.Error{Kind: drivers.Denied, Op: "admit a master", Err: fmt.Errorf("%w (%w)", errRules, f)}

@@ -83,46 +83,45 @@ type stackBody struct {
 // heatAPI is the part of Heat that the driver uses.
 type heatAPI struct{ cloud *openstack.Cloud }
 
-// list reads all root stacks of the project. It does not filter by tag: the
-// filter ignores case, and a stack that lost its tags must be seen as well. The
-// end is an empty page: a short one may be a proxy's or a limit's doing.
-func (h heatAPI) list(ctx context.Context) ([]row, error) {
+// list reads all root stacks of the project; before are the pages of the last time.
+// It does not filter by tag: the filter ignores case, and a stack that lost its tags
+// must be seen as well. The end is an empty page: a short one may be a proxy's or a
+// limit's doing.
+func (h heatAPI) list(ctx context.Context, before pages) ([]row, pages, error) {
 	var all []row
-	seen := map[string]bool{}
+	seen, now := map[string]bool{}, pages{}
 	query := url.Values{"limit": {pageSize}}
 	for {
-		page, err := h.page(ctx, query)
-		if err != nil || len(page) == 0 {
-			return all, err
+		asked := query.Encode()
+		page, err := h.page(ctx, query, before[asked])
+		if now[asked] = page; err != nil || len(page.stacks) == 0 {
+			return all, now, err
 		}
-		before := len(all)
-		for _, r := range page {
+		more := len(all)
+		for _, r := range page.stacks {
 			if !seen[r.ID] {
 				seen[r.ID] = true
 				all = append(all, r)
 			}
 		}
-		if len(all) == before {
-			return nil, &drivers.Error{Kind: drivers.Unknown, Op: "list stacks", Err: errSamePage}
+		if len(all) == more {
+			return nil, nil, &drivers.Error{Kind: drivers.Unknown, Op: "list stacks", Err: errSamePage}
 		}
-		query.Set("marker", page[len(page)-1].ID)
+		query.Set("marker", page.stacks[len(page.stacks)-1].ID)
 	}
 }
 
 // page reads one page. While a stack goes away Heat 19 may answer the list with
 // 400: it reads the tags late, and there are none any more. Asking again helps.
-func (h heatAPI) page(ctx context.Context, query url.Values) ([]row, error) {
-	var page struct {
-		Stacks []row `json:"stacks"`
-	}
+func (h heatAPI) page(ctx context.Context, query url.Values, before page) (page, error) {
 	for attempt := 1; ; attempt++ {
-		err := h.cloud.Get(ctx, "orchestration", "/stacks", query, &page)
+		err := h.cloud.Get(ctx, "orchestration", "/stacks", query, &before)
 		fault := openstack.AsFault(err)
 		if fault == nil || fault.Status != http.StatusBadRequest {
-			return page.Stacks, err
+			return before, err
 		}
 		if attempt == 3 {
-			return nil, &drivers.Error{Kind: drivers.Transient, Op: "list stacks", Err: err}
+			return before, &drivers.Error{Kind: drivers.Transient, Op: "list stacks", Err: err}
 		}
 	}
 }
@@ -133,8 +132,8 @@ var errSamePage = errors.New("the next page is the same again: does something be
 // named finds a root stack by its exact name. Asking for the stack itself by
 // name would be answered with a redirect.
 func (h heatAPI) named(ctx context.Context, name string) (row, bool, error) {
-	page, err := h.page(ctx, url.Values{"name": {name}})
-	for _, r := range page {
+	found, err := h.page(ctx, url.Values{"name": {name}}, page{})
+	for _, r := range found.stacks {
 		if r.Name == name {
 			return r, true, err
 		}

@@ -173,6 +173,9 @@ func (d *Driver) update(ctx context.Context, step diff.Step) error {
 	if err != nil {
 		return err
 	}
+	if why := l.pin(s); why != "" {
+		return conflict(op, "%s", why)
+	}
 	l.works = works
 	next, err := l.next(step)
 	if err != nil {

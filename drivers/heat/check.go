@@ -141,15 +141,17 @@ func (x *checked) ignored(t clusterType) []diff.Objection {
 	return found
 }
 
-// onlyAtBoot are changes that the nodes which run would not see.
+// onlyAtBoot are changes that the nodes which run would not see, because nobody
+// here reaches the cluster's API. They hold nothing: the next boot brings them.
 func (x *checked) onlyAtBoot(t clusterType) []diff.Objection {
-	if !x.exists || x.o.Spec == nil {
+	if !x.exists || x.o.Spec == nil || x.config.EtcdHealth != schema.EtcdHealthHeat {
 		return nil
 	}
 	var found []diff.Objection
 	add := func(field string, differ bool) {
 		if differ {
-			found = append(found, object(schema.CodeUnsupported, field, "cluster type %s gives it to nodes when they boot, and does not change it on those which run: put back the old value", t.name))
+			found = append(found, diff.Objection{Field: field, Unknown: true, Reason: fmt.Sprintf(
+				"nodes that run get it when they boot the next time: clouds.%s.etcdHealth: heat says that nobody here reaches the API of the cluster", x.c.Cloud)})
 		}
 	}
 	for _, f := range t.atBoot {

@@ -43,9 +43,8 @@ type clusterType struct {
 	fields []string
 	idle   func(s *schema.Spec) []diff.Objection
 
-	// atBoot are those among fields that a node is given when it boots and that
-	// no step changes on nodes which run, though package diff takes them for
-	// changed in place.
+	// atBoot are those among fields that a node is given when it boots, and that
+	// reach nodes which run only through the cluster's own API (live.go).
 	atBoot []string
 
 	// kubernetes says that its clusters have masters, which need the cluster's
@@ -185,6 +184,7 @@ type rootValues struct {
 	StackName  string
 	Spec       schema.Spec
 	Nodes      []node
+	API        string         // its address, once it is pinned
 	Routed     bool           // the cluster has a router of its own, which floating IPs need first
 	Kubernetes kubernetesRoot // of no meaning to other types
 }
@@ -198,6 +198,32 @@ func (v rootValues) Masters() []node {
 func (v rootValues) Master(n node) bool {
 	g, _ := v.Spec.Group(n.Group)
 	return g.Role == roleMaster
+}
+
+// Address is a master's, for the template: what is pinned, else what its port has.
+func (v rootValues) Address(n node) string {
+	if n.Address != "" {
+		return mustJSON(n.Address)
+	}
+	return fmt.Sprintf("{get_attr: [%s-port, fixed_ips, 0, ip_address]}", n.Name)
+}
+
+// FixedIP is what a master's port asks for, empty for any address.
+func (v rootValues) FixedIP(n node) string {
+	ip := map[string]any{}
+	switch {
+	case v.Spec.FixedNetwork == "":
+		ip["subnet"] = map[string]string{"get_resource": "subnet"}
+	case v.Spec.FixedSubnet != "":
+		ip["subnet"] = v.Spec.FixedSubnet
+	}
+	if n.Address != "" {
+		ip["ip_address"] = n.Address
+	}
+	if len(ip) == 0 {
+		return ""
+	}
+	return mustJSON(ip)
 }
 
 // root renders the root template as plain data, the form in which Heat stores

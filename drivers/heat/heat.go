@@ -11,12 +11,13 @@
 // the next run sees it finished and starts the next. Heat has no lock and
 // accepts an update while another runs, so each write reads the stack first.
 //
-// Read layout.go for what a stack is made of, observe.go for how it is seen,
-// apply.go for how it is changed, identity.go for whose it is, clustertype.go
+// Read layout.go for what a stack is made of, observe.go for how it is seen
+// (looked.go: the next time), apply.go for how it is changed, identity.go for whose it is, clustertype.go
 // for what is different from one cluster type to the next (docker_ubuntu.go;
 // kubernetes.go, and kubernetes_boot.go for what its nodes boot from, which
 // userdata.go writes for cloud-init or Ignition). probe.go asks a cluster itself
-// how its etcd is, before a master goes. What is found out
+// how its etcd is, before a master goes, and live.go reaches into it for all else:
+// its health, drains, labels of nodes. What is found out
 // before anything is touched is in check.go: catalogue.go looks up names, once
 // each (images.go, networks.go, volumes.go, services.go), need.go counts what
 // would be sent (hot.go), quota.go compares that with what rooms.go says is left.
@@ -31,6 +32,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -50,6 +52,9 @@ type Driver struct {
 	instance  string
 	memory    drivers.Memory
 	keyDir    string
+	readOnly  bool
+	last      atomic.Pointer[looked]
+	insides   insides
 	now       func() time.Time
 	log       *zap.Logger
 }
@@ -62,13 +67,14 @@ var (
 	_ drivers.Inspector = (*Driver)(nil)
 	_ drivers.Examiner  = (*Driver)(nil)
 	_ drivers.Prober    = (*Driver)(nil)
+	_ drivers.Attendant = (*Driver)(nil)
 	_ drivers.Keeper    = (*Driver)(nil)
 	_ drivers.Open      = Open
 )
 
 // Open connects to the cloud of that name. The owner must fit into a tag.
 func Open(ctx context.Context, o drivers.Options) (drivers.Driver, error) {
-	return open(ctx, o, openstack.Settings{Cloud: o.Cloud, ReadOnly: o.ReadOnly, Log: o.Log})
+	return open(ctx, o, openstack.Settings{Cloud: o.Cloud, ReadOnly: o.ReadOnly, Log: o.Log, Calls: o.Calls})
 }
 
 func open(ctx context.Context, o drivers.Options, settings openstack.Settings) (drivers.Driver, error) {
@@ -84,7 +90,7 @@ func open(ctx context.Context, o drivers.Options, settings openstack.Settings) (
 	}
 	return &Driver{
 		api: heatAPI{cloud}, cloud: cloud, cloudName: o.Cloud, config: o.Config,
-		owner: o.Owner, instance: o.Instance, memory: o.Memory, keyDir: o.KeyDir, now: clock(o), log: o.Log,
+		owner: o.Owner, instance: o.Instance, memory: o.Memory, keyDir: o.KeyDir, readOnly: o.ReadOnly, now: clock(o), log: o.Log,
 	}, nil
 }
 

@@ -83,7 +83,7 @@ func (d *Driver) Forget(ctx context.Context, key schema.Key) error {
 // credentials that lead to them. Whether such things may be read at all, the
 // probes of the services say.
 func (d *Driver) examineKeys(ctx context.Context) []drivers.Finding {
-	rows, err := d.api.list(ctx)
+	rows, _, err := d.api.list(ctx, nil)
 	if err != nil {
 		return nil
 	}

@@ -93,10 +93,13 @@ func (d *Driver) forMaster(ctx context.Context, ring *keyring, b bootPass) ([]as
 		return nil, &drivers.Error{Kind: drivers.Denied, Op: "give keys to " + b.Node, Err: fmt.Errorf(
 			"keys that are kept locally cannot be fetched: set clouds.%[1]s.keyDelivery: userData in the Config, with which the project can read them, or clouds.%[1]s.keys: barbican", d.cloudName)}
 	}
-	a, err := d.vault().admit(ctx, b.Stack, b.Node+"."+b.Boot, ring.refs, b.Expires)
+	v := d.vault()
+	v.tried = ring.read
+	a, err := v.admit(ctx, b.Stack, b.Node+"."+b.Boot, ring.refs, b.Expires)
 	if err != nil {
 		return nil, err
 	}
+	ring.read = true
 	base, err := d.cloud.Endpoint("key-manager")
 	if err != nil {
 		return nil, err

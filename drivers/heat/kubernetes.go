@@ -43,9 +43,9 @@ func kubernetes(name, distro string, wrap func(machine) (string, error)) cluster
 // bootSeconds are what the steps of boot.sh may take in all.
 func bootSeconds(g schema.Group) int {
 	if roleOf(g) == roleMaster {
-		return 11200
+		return 11800
 	}
-	return 9900
+	return 10300
 }
 
 func kubernetesFields() []string {

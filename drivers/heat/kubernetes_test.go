@@ -19,12 +19,13 @@ import (
 // TestSimKubernetes runs the suite on clusters with a master.
 func TestSimKubernetes(t *testing.T) {
 	t.Parallel()
-	drivertest.Run(t, func(t testing.TB) *drivertest.Backend {
-		b := newScene(t, newSimulated(t)).backend()
-		b.Cluster = declareKubernetes
+	drivertest.Run(t, drivertest.Harness{Backend: func(t testing.TB) *drivertest.Backend {
+		s := newScene(t, newSimulated(t))
+		b := s.backend()
+		b.Cluster, b.Inside = declareKubernetes, s.inside
 		b.Upgrade = func(spec *schema.Spec) { spec.Labels["kube_tag"] = "v1.35.3" }
 		return b
-	})
+	}})
 }
 
 // declareKubernetes makes a cluster of one master and one worker.
@@ -152,10 +153,9 @@ func (s *story) see() *diff.Observed {
 	return &all[0]
 }
 
-// pass plans, starts what is due and lets it come to its end.
-func (s *story) pass() (due []diff.Step) {
+// plan is what is due now.
+func (s *story) plan() []diff.Step {
 	s.Helper()
-	s.passes++
 	fleet, have := &schema.Fleet{Clusters: []*schema.Cluster{s.c}}, diff.Have{Clusters: observe(s, s.d)}
 	plan := diff.Compute(fleet, have, diff.Policy{})
 	if len(diff.WantsProbe(plan)) > 0 {
@@ -166,7 +166,14 @@ func (s *story) pass() (due []diff.Step) {
 		}
 		plan = diff.Compute(fleet, have, diff.Policy{})
 	}
-	due = plan.Due()
+	return plan.Due()
+}
+
+// pass plans, starts what is due and lets it come to its end.
+func (s *story) pass() (due []diff.Step) {
+	s.Helper()
+	s.passes++
+	due = s.plan()
 	for _, step := range due {
 		if err := s.d.Apply(s.Context(), step); err != nil {
 			s.Fatalf("%s: %v", step.Op, err)

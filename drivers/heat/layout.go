@@ -22,6 +22,7 @@ type layout struct {
 	nodes []node
 	files map[string]string // text by name, of every file that a node has
 	works map[string]bool   // "node/ready_boot" of nodes that work though their stack failed (working)
+	api   string            // address of the API within the network, once it is pinned; see pin.go
 
 	ca string // who signed the cloud's certificates, PEM; of this machine and for nodes that boot now
 }
@@ -33,6 +34,7 @@ type node struct {
 	Number   int
 	Revision string // diff.NodeRevision of the spec it boots
 	File     string
+	Address  string // a master's, once it is pinned
 
 	// Given are properties that hold for the life of one boot. They are in the
 	// user data, so another value would replace the server.
@@ -73,7 +75,7 @@ func (l layout) root() (map[string]any, error) {
 // values are what root.yaml is rendered with.
 func (l layout) values() rootValues {
 	return rootValues{
-		Key: l.about.key(), StackName: stackName(l.owner, l.about.key()), Spec: l.spec, Nodes: l.nodes,
+		Key: l.about.key(), StackName: stackName(l.owner, l.about.key()), Spec: l.spec, Nodes: l.nodes, API: l.api,
 		Routed:     l.spec.FixedNetwork == "" && l.spec.ExternalNetwork != "",
 		Kubernetes: kubernetesRootOf(&l.spec),
 	}

@@ -88,6 +88,52 @@ func TestFleetWithoutChangeCostsPagesOnly(t *testing.T) {
 	}
 }
 
+// published is a memory as the store's: the same map until something else is saved.
+type published struct{ all map[string]diff.Observed }
+
+func (p *published) Recall(schema.CloudName) map[string]diff.Observed { return p.all }
+
+// What is listed as before and remembered as before is not looked into again, and
+// nothing that changes is missed for it.
+func TestALookThatSeesTheSameAgain(t *testing.T) {
+	t.Parallel()
+	s := newSimulated(t)
+	memory := &published{}
+	d := open(t, s, func(o *drivers.Options) { o.Memory = memory })
+	for _, name := range []schema.ClusterName{"a", "b", "c"} {
+		create(t, d, declare(t, name, nodes(0)))
+	}
+	s.clock.Advance(time.Hour)
+	read := observe(t, d)
+	memory.all = remembered(read).Recall(cloud)
+	for range 3 {
+		again := observe(t, d)
+		if d := cmp.Diff(read, again); d != "" {
+			t.Fatalf("(-read +again)\n%s", d)
+		}
+		again[0].Reason = "what somebody makes of it is his own"
+	}
+	other := remembered(read).Recall(cloud)
+	o := other[read[1].ID]
+	o.Reason = "remembered otherwise"
+	other[o.ID], memory.all = o, other
+	if now := observe(t, d); now[1].Reason != o.Reason {
+		t.Errorf("the memory is another, and it is still %q", now[1].Reason)
+	}
+	if err := d.Apply(t.Context(), diff.Step{Op: diff.Delete, Cluster: read[2].Key, Observed: read[2].Version, Have: &read[2], Operation: "3"}); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(time.Hour)
+	if now := observe(t, d); len(now) != 3 || now[2].Status != diff.DeleteComplete {
+		t.Errorf("one is deleted, and there is %+v", now)
+	}
+	s.cloud.Fault(sim.Fault{Service: "orchestration", PathRegexp: `/stacks\?`, Times: 1, Status: 200, Body: " "})
+	if have, err := d.Observe(t.Context()); err == nil || have != nil {
+		t.Errorf("an answer of nothing is %v", have)
+	}
+	observe(t, d)
+}
+
 // Pages without end end.
 func TestListThatDoesNotAdvance(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,11 @@ import (
 // Observe lists the project's root stacks and reads in detail those that are
 // not as they were remembered: a fleet without change costs list pages only.
 func (d *Driver) Observe(ctx context.Context) ([]diff.Observed, error) {
-	rows, err := d.api.list(ctx)
+	last := d.last.Load()
+	if last == nil {
+		last = &looked{}
+	}
+	rows, pages, err := d.api.list(ctx, last.pages)
 	if err != nil {
 		return nil, err
 	}
@@ -31,11 +35,14 @@ func (d *Driver) Observe(ctx context.Context) ([]diff.Observed, error) {
 	if d.memory != nil {
 		known = d.memory.Recall(d.cloudName)
 	}
+	if last.still(pages, known) {
+		return slices.Clone(last.seen), nil
+	}
 	seen := make([]*diff.Observed, len(rows))
 	same := make([]diff.Observed, 0, min(len(rows), len(known)))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
-	hashes := specHashes{}
+	hashes, asked := specHashes{}, false
 	for i, r := range rows {
 		if old, ok := known[r.ID]; ok && d.unchanged(r, old, hashes) {
 			same = append(same, old)
@@ -43,6 +50,7 @@ func (d *Driver) Observe(ctx context.Context) ([]diff.Observed, error) {
 			continue
 		}
 		if d.mayBeOurs(r) {
+			asked = true
 			group.Go(func() (err error) { seen[i], err = d.detail(ctx, r); return err })
 		}
 	}
@@ -50,7 +58,12 @@ func (d *Driver) Observe(ctx context.Context) ([]diff.Observed, error) {
 	if err := cmpErr(group.Wait(), err); err != nil {
 		return nil, err
 	}
-	return sorted(seen, vanished), nil
+	all, now := sorted(seen, vanished), &looked{pages: pages}
+	if !asked && len(vanished) == 0 {
+		now.known, now.seen = known, slices.Clone(all)
+	}
+	d.last.Store(now)
+	return all, nil
 }
 
 // cmpErr is the first error there is.
@@ -230,6 +243,7 @@ func (d *Driver) layoutOf(s shown, root map[string]any) (l layout, why string) {
 		return l, fmt.Sprintf("parameter %s of stack %s cannot be read: %v", paramSpec, s.Name, err)
 	}
 	l.nodes = nodesOf(root)
+	l.pinned(root)
 	l.sort()
 	return l, ""
 }

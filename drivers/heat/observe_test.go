@@ -259,11 +259,7 @@ func (p *play) goes(op diff.Op, have *diff.Observed) {
 	p.Helper()
 	p.apply(op, have)
 	p.settle()
-	for range 30 {
-		if len(p.leftovers(p.T, p.c)) == 0 {
-			return
-		}
-		p.settle()
+	if left := p.leftovers(p.T, p.c); len(left) > 0 {
+		p.Fatalf("after the delete there is %v", left)
 	}
-	p.Fatalf("after the delete there is %v", p.leftovers(p.T, p.c))
 }

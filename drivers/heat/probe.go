@@ -2,31 +2,18 @@ package heat
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"jeroboam.io/jeroboam/diff"
-	"jeroboam.io/jeroboam/drivers/pki"
 	"jeroboam.io/jeroboam/schema"
 )
 
-// How long a cluster has to answer, and how much.
-const (
-	probeTime  = 15 * time.Second
-	probeBytes = 1 << 20
-)
+// probeTime is how long a cluster has to answer.
+const probeTime = 15 * time.Second
 
 // Probe asks clusters how their etcd is: first Nova, whether the masters' servers
 // run, then the API of the cluster, which tells of each member of etcd. Where no
@@ -92,98 +79,13 @@ func mastersOf(o *diff.Observed) []diff.Node {
 	})
 }
 
-// members are what the API server says of each member of etcd it knows, empty if
-// it is well. It asks them for their health, which a member without a leader
-// does not have (Kubernetes, component statuses; deprecated since 1.19 and still
-// the one question that names members).
+// members are what the API says of each member of etcd.
 func (d *Driver) members(ctx context.Context, o *diff.Observed) (map[string]string, error) {
 	ctx, stop := context.WithTimeout(ctx, probeTime)
 	defer stop()
-	body, err := d.ask(ctx, o, "/api/v1/componentstatuses")
+	c, err := d.inside(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	var got struct {
-		Items []struct {
-			Metadata struct {
-				Name string `json:"name"`
-			} `json:"metadata"`
-			Conditions []struct{ Type, Status, Message, Error string } `json:"conditions"`
-		} `json:"items"`
-	}
-	if err := json.Unmarshal(body, &got); err != nil {
-		return nil, fmt.Errorf("the API does not speak of components: %w", err)
-	}
-	members := map[string]string{}
-	for _, item := range got.Items {
-		said := "it does not say whether it is healthy"
-		for _, c := range item.Conditions {
-			if c.Type == "Healthy" {
-				if said = ""; c.Status != "True" {
-					said = clip(strings.TrimSpace(c.Message+" "+c.Error), 200)
-				}
-			}
-		}
-		members[item.Metadata.Name] = said
-	}
-	return members, nil
-}
-
-// ask reads something of a cluster's API, as one who may do anything, for as
-// long as a question takes.
-func (d *Driver) ask(ctx context.Context, o *diff.Observed, path string) ([]byte, error) {
-	address, err := url.Parse(o.APIAddress)
-	if err != nil || o.APIAddress == "" {
-		return nil, fmt.Errorf("the address of the API is not known")
-	}
-	config, err := d.asMaster(ctx, o.Key)
-	if err != nil {
-		return nil, err
-	}
-	transport := &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.JoinPath(path).String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
-		if of, ok := errors.AsType[*url.Error](err); ok { // which repeats the address
-			err = of.Err
-		}
-		return nil, fmt.Errorf("the API at %s does not answer: %w", o.APIAddress, err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the API at %s answers %s", o.APIAddress, answer.Status)
-	}
-	return io.ReadAll(io.LimitReader(answer.Body, probeBytes))
-}
-
-// apiName is a name that every API server's certificate has (kubeadm): its
-// addresses from outside are not all in it, because they may change.
-const apiName = "kubernetes"
-
-func (d *Driver) asMaster(ctx context.Context, key schema.Key) (*tls.Config, error) {
-	keys, err := d.Keys(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	who, err := keys.Cluster.Client(pki.Client{User: "jeroboam", Groups: []string{pki.Masters}},
-		pki.Terms{Now: d.now(), Random: rand.Reader, Lifetime: time.Hour})
-	if err != nil {
-		return nil, err
-	}
-	secret, err := who.Key()
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair([]byte(pki.EncodeCertificates(who.Certificate)), []byte(secret.Reveal()))
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	for _, c := range keys.Cluster.Bundle() {
-		roots.AddCert(c)
-	}
-	return &tls.Config{RootCAs: roots, ServerName: apiName, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return c.Members(ctx)
 }

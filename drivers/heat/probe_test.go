@@ -28,7 +28,7 @@ import (
 
 // apiServer is an API of a cluster with these keys, which answers everybody who
 // has a certificate of the cluster's authority, and nobody else.
-func apiServer(t *testing.T, keys *pki.Keys, answer http.HandlerFunc) (address string) {
+func apiServer(t testing.TB, keys *pki.Keys, answer http.Handler) (address string) {
 	t.Helper()
 	files, err := keys.Files()
 	if err != nil {
@@ -65,7 +65,7 @@ func apiServer(t *testing.T, keys *pki.Keys, answer http.HandlerFunc) (address s
 	return s.URL
 }
 
-func signer(t *testing.T, block *pem.Block) crypto.Signer {
+func signer(t testing.TB, block *pem.Block) crypto.Signer {
 	t.Helper()
 	if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
 		return key

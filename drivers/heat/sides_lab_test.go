@@ -1,10 +1,12 @@
 package heat_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
+	"jeroboam.io/jeroboam/drivers/heat"
 	"jeroboam.io/jeroboam/drivers/internal/openstack"
 	"jeroboam.io/jeroboam/schema"
 )
@@ -25,33 +28,32 @@ type shape struct {
 	whole bool
 }
 
-// lap is how long one call took, from the moment of asking.
-type lap struct {
-	stack time.Duration // until Heat was done with the last stack
-	told  time.Duration // until the side itself said so
-}
-
 // side is who makes clusters, one at a time: we, or Magnum. A call ends when the
-// side says that all is done.
+// side says that all is done, and tells how long it took from the moment of asking
+// until Heat was done.
 type side interface {
-	create(ctx context.Context, name string, s shape) (lap, error)
-	resize(ctx context.Context, workers int) (lap, error)
-	remove(ctx context.Context) (lap, error)
+	create(ctx context.Context, name string, s shape) (time.Duration, error)
+	resize(ctx context.Context, workers int) (time.Duration, error)
+	remove(ctx context.Context) (time.Duration, error)
 }
 
-// ours is what the daemon does, with half a second between its runs: look, plan,
-// start what is due, until nothing is to be done.
+// ours looks, plans and starts what is due, once, as all that is timed is one step.
+// Then Heat is watched, since the daemon looks every ten seconds, as Magnum does.
 type ours struct {
 	driver drivers.Driver
+	owner  string
+	cloud  *openstack.Cloud
 	c      *schema.Cluster
+	stack  string // name
 }
 
-func (o *ours) create(ctx context.Context, name string, s shape) (lap, error) {
+func (o *ours) create(ctx context.Context, name string, s shape) (time.Duration, error) {
 	o.c = s.declared(name)
-	return o.reach(ctx)
+	o.stack = heat.StackName(o.owner, o.c.Key)
+	return o.timed(ctx, "CREATE")
 }
 
-func (o *ours) resize(ctx context.Context, workers int) (lap, error) {
+func (o *ours) resize(ctx context.Context, workers int) (time.Duration, error) {
 	next := *o.c
 	next.Spec.Groups = slices.Clone(o.c.Spec.Groups)
 	for i := range next.Spec.Groups {
@@ -60,20 +62,50 @@ func (o *ours) resize(ctx context.Context, workers int) (lap, error) {
 		}
 	}
 	o.c = &next
-	return o.reach(ctx)
+	return o.timed(ctx, "UPDATE")
 }
 
-func (o *ours) reach(ctx context.Context) (lap, error) {
+func (o *ours) timed(ctx context.Context, action string) (took time.Duration, err error) {
+	before, err := stackOf(ctx, o.cloud, o.stack)
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
-	err := reach(ctx, o.driver, o.c)
-	took := time.Since(began)
-	return lap{took, took}, err
+	plan, err := planTo(ctx, o.driver, o.c)
+	if err != nil {
+		return 0, err
+	}
+	if err := start(ctx, o.driver, plan.Due()); err != nil {
+		return 0, err
+	}
+	if _, err := watch(ctx, o.cloud, o.stack, action, before); err != nil {
+		return 0, err
+	}
+	took = time.Since(began)
+	if plan, err = planTo(ctx, o.driver, o.c); err == nil && len(plan.Steps) > 0 {
+		err = fmt.Errorf("after the %s there is %s: %s", action, plan.Steps[0].Op, plan.Steps[0].Why)
+	}
+	return took, err
 }
 
-func (o *ours) remove(ctx context.Context) (lap, error) {
+// remove asks once more for a delete that failed, as the daemon does.
+func (o *ours) remove(ctx context.Context) (took time.Duration, err error) {
 	began := time.Now()
-	gone, err := removeAll(ctx, o.driver)
-	return lap{gone.Sub(began), time.Since(began)}, err
+	for asked, status := 0, ""; asked < 2 && status != "DELETE_COMPLETE"; asked++ {
+		have, err := o.driver.Observe(ctx)
+		if err != nil {
+			return 0, err
+		}
+		step := diff.Step{Op: diff.Delete, Cluster: have[0].Key, Observed: have[0].Version, Have: &have[0]}
+		if err := o.driver.Apply(ctx, step); err != nil {
+			return 0, err
+		}
+		if status, err = watch(ctx, o.cloud, o.stack, "DELETE", stackSeen{}); err != nil {
+			return 0, err
+		}
+		took = time.Since(began)
+	}
+	return took, removeAll(ctx, o.driver)
 }
 
 // declared is the shape as a cluster of ours, of the type that has the same image
@@ -96,26 +128,29 @@ func (s shape) declared(name string) *schema.Cluster {
 // reach goes on until the clusters are as declared.
 func reach(ctx context.Context, d drivers.Driver, want ...*schema.Cluster) error {
 	for {
-		have, err := d.Observe(ctx)
-		if err != nil {
+		plan, err := planTo(ctx, d, want...)
+		if err != nil || len(plan.Steps) == 0 {
 			return err
 		}
-		plan := diff.Compute(&schema.Fleet{Clusters: want}, diff.Have{Clusters: have}, diff.Policy{})
-		if len(plan.Steps) == 0 {
-			return nil
-		}
-		for _, s := range plan.Steps {
-			if s.Held != nil || s.Op == diff.Recover {
-				return fmt.Errorf("%s of %s: %s %+v", s.Op, s.Cluster, s.Why, s.Held)
-			}
-		}
-		if err := start(ctx, d, plan.Due()); err != nil {
-			return err
-		}
-		if err := pause(ctx); err != nil {
+		if err := errors.Join(start(ctx, d, plan.Due()), pause(ctx)); err != nil {
 			return err
 		}
 	}
+}
+
+// planTo looks and plans. A plan that recovers or holds something is an error.
+func planTo(ctx context.Context, d drivers.Driver, want ...*schema.Cluster) (diff.Plan, error) {
+	have, err := d.Observe(ctx)
+	if err != nil {
+		return diff.Plan{}, err
+	}
+	plan := diff.Compute(&schema.Fleet{Clusters: want}, diff.Have{Clusters: have}, diff.Policy{})
+	for _, s := range plan.Steps {
+		if s.Held != nil || s.Op == diff.Recover {
+			return plan, fmt.Errorf("%s of %s: %s %+v", s.Op, s.Cluster, s.Why, s.Held)
+		}
+	}
+	return plan, nil
 }
 
 // start starts steps of several clusters beside each other.
@@ -130,14 +165,13 @@ func start(ctx context.Context, d drivers.Driver, steps []diff.Step) error {
 }
 
 // removeAll deletes what the driver owns, as the loop does: a delete that fails
-// is asked for once more, and the keys of what is gone are forgotten. It says when
-// the last stack was gone.
-func removeAll(ctx context.Context, d drivers.Driver) (gone time.Time, err error) {
+// is asked for once more, and the keys of what is gone are forgotten.
+func removeAll(ctx context.Context, d drivers.Driver) error {
 	var were []schema.Key
 	for asked := map[string]int{}; ; {
 		have, err := d.Observe(ctx)
 		if err != nil {
-			return gone, err
+			return err
 		}
 		var steps []diff.Step
 		for _, o := range have {
@@ -150,23 +184,22 @@ func removeAll(ctx context.Context, d drivers.Driver) (gone time.Time, err error
 				asked[o.ID]++
 				steps = append(steps, diff.Step{Op: diff.Delete, Cluster: o.Key, Observed: o.Version, Have: &o})
 			case failed:
-				return gone, fmt.Errorf("%s is %s: %s", o.Key, o.Status, o.Reason)
+				return fmt.Errorf("%s is %s: %s", o.Key, o.Status, o.Reason)
 			}
 		}
 		if len(have) == 0 {
 			break
 		}
 		if err := errors.Join(start(ctx, d, steps), pause(ctx)); err != nil {
-			return gone, err
+			return err
 		}
 	}
-	gone = time.Now()
 	for _, k := range were {
 		if err := d.(drivers.Keeper).Forget(ctx, k); err != nil {
-			return gone, err
+			return err
 		}
 	}
-	return gone, nil
+	return nil
 }
 
 // magnum is the lab's Magnum 15 with its driver k8s_fedora_coreos_v1.
@@ -177,7 +210,7 @@ type magnum struct {
 	stack    string // id, as soon as Magnum tells it
 }
 
-func (m *magnum) create(ctx context.Context, name string, s shape) (lap, error) {
+func (m *magnum) create(ctx context.Context, name string, s shape) (time.Duration, error) {
 	labels := map[string]string{}
 	body := map[string]any{
 		"name": name, "coe": "kubernetes", "image_id": "fedora-coreos-latest", "keypair_id": "testkey",
@@ -190,7 +223,7 @@ func (m *magnum) create(ctx context.Context, name string, s shape) (lap, error) 
 	}
 	var made struct{ UUID string }
 	if err := m.cloud.Post(ctx, "container-infra", "/clustertemplates", body, &made); err != nil {
-		return lap{}, err
+		return 0, err
 	}
 	*m = magnum{cloud: m.cloud, template: made.UUID}
 	return m.timed(ctx, "CREATE", func() error {
@@ -202,76 +235,64 @@ func (m *magnum) create(ctx context.Context, name string, s shape) (lap, error) 
 	})
 }
 
-func (m *magnum) resize(ctx context.Context, workers int) (lap, error) {
+func (m *magnum) resize(ctx context.Context, workers int) (time.Duration, error) {
 	return m.timed(ctx, "UPDATE", func() error {
 		return m.cloud.Post(ctx, "container-infra", "/clusters/"+m.cluster+"/actions/resize", map[string]any{"node_count": workers}, nil, openstack.Microversion("1.7"))
 	})
 }
 
-func (m *magnum) remove(ctx context.Context) (lap, error) {
+func (m *magnum) remove(ctx context.Context) (time.Duration, error) {
 	took, err := m.timed(ctx, "DELETE", func() error {
 		return m.cloud.Delete(ctx, "container-infra", "/clusters/"+m.cluster, nil, nil)
 	})
 	if err != nil {
-		return lap{}, err
+		return 0, err
 	}
 	return took, m.cloud.Delete(ctx, "container-infra", "/clustertemplates/"+m.template, nil, nil)
 }
 
 // timed asks for something and waits for the end of it, first Heat's and then
 // Magnum's, which looks at its stacks every ten seconds.
-func (m *magnum) timed(ctx context.Context, action string, ask func() error) (took lap, err error) {
-	before, err := m.seen(ctx)
+func (m *magnum) timed(ctx context.Context, action string, ask func() error) (took time.Duration, err error) {
+	before, err := stackOf(ctx, m.cloud, m.stack)
 	if err != nil {
-		return lap{}, err
+		return 0, err
 	}
 	began := time.Now()
 	if err := ask(); err != nil {
-		return lap{}, err
+		return 0, err
 	}
 	for {
-		if err := pause(ctx); err != nil {
-			return lap{}, err
-		}
 		now, err := m.seen(ctx)
 		if err != nil {
-			return lap{}, err
+			return 0, err
 		}
-		// An update's end is told from that of the update before by its time.
-		if took.stack == 0 && over(now.Stack.Status, action) && (action != "UPDATE" || now.Stack.Updated != before.Stack.Updated) {
-			took.stack = time.Since(began)
+		if m.stack = cmp.Or(now.StackID, m.stack); m.stack != "" && took == 0 {
+			if _, err := watch(ctx, m.cloud, m.stack, action, before); err != nil {
+				return 0, err
+			}
+			took = time.Since(began)
+		} else if took > 0 && over(now.Status, action) {
+			if strings.HasSuffix(now.Status, "_FAILED") {
+				err = fmt.Errorf("magnum: %s: %s", now.Status, now.Reason)
+			}
+			return took, err
 		}
-		if took.stack == 0 || !over(now.Status, action) {
-			continue
+		if err := pause(ctx); err != nil {
+			return 0, err
 		}
-		took.told = time.Since(began)
-		if strings.HasSuffix(now.Status, "_FAILED") {
-			return took, fmt.Errorf("magnum: %s: %s", now.Status, now.Reason)
-		}
-		return took, nil
 	}
 }
 
-func over(status, action string) bool {
-	return status == action+"_COMPLETE" || status == action+"_FAILED"
-}
-
-// magnumSees is a cluster as Magnum shows it, and the stack as Heat does.
+// magnumSees is a cluster as Magnum shows it.
 type magnumSees struct {
 	Status  string
 	Reason  string `json:"status_reason"`
 	StackID string `json:"stack_id"`
-	Stack   struct {
-		Status  string `json:"stack_status"`
-		Updated string `json:"updated_time"`
-	} `json:"-"`
 }
 
-// seen looks at both. A cluster that is gone is DELETE_COMPLETE.
+// seen is what Magnum shows. A cluster that is gone is DELETE_COMPLETE.
 func (m *magnum) seen(ctx context.Context) (s magnumSees, err error) {
-	if m.cluster == "" {
-		return s, nil
-	}
 	err = m.cloud.Get(ctx, "container-infra", "/clusters/"+m.cluster, nil, &s)
 	if drivers.KindOf(err) == drivers.NotFound {
 		s.Status, err = "DELETE_COMPLETE", nil
@@ -281,16 +302,52 @@ func (m *magnum) seen(ctx context.Context) (s magnumSees, err error) {
 	if f := openstack.AsFault(err); f != nil && f.Status == http.StatusBadRequest {
 		err = nil
 	}
-	if s.StackID != "" {
-		m.stack = s.StackID
+	return s, err
+}
+
+// stackSeen is a stack as Heat shows it.
+type stackSeen struct {
+	ID      string
+	Name    string `json:"stack_name"`
+	Status  string `json:"stack_status"`
+	Updated string `json:"updated_time"`
+}
+
+// stackOf shows a stack without its outputs, which Heat would have to ask for. One
+// that is gone is DELETE_COMPLETE; one without a path is not there yet. Heat redirects
+// those who do not give both name and id.
+func stackOf(ctx context.Context, cloud *openstack.Cloud, of string) (s stackSeen, err error) {
+	if of == "" {
+		return s, nil
 	}
-	if err != nil || m.stack == "" {
-		return s, err
-	}
-	shown := struct{ Stack any }{&s.Stack}
-	err = m.cloud.Get(ctx, "orchestration", "/stacks/"+m.stack, nil, &shown)
+	shown := struct{ Stack any }{&s}
+	err = cloud.Get(ctx, "orchestration", "/stacks/"+of, url.Values{"resolve_outputs": {"false"}}, &shown)
 	if drivers.KindOf(err) == drivers.NotFound {
-		s.Stack.Status, err = "DELETE_COMPLETE", nil
+		s.Status, err = "DELETE_COMPLETE", nil
 	}
 	return s, err
+}
+
+// watch asks Heat, alike for both sides, until an action on a stack is over. An
+// update's end is told from that of the update before by its time.
+func watch(ctx context.Context, cloud *openstack.Cloud, of, action string, before stackSeen) (status string, err error) {
+	for {
+		now, err := stackOf(ctx, cloud, of)
+		if err != nil {
+			return "", err
+		}
+		if now.ID != "" {
+			of = now.Name + "/" + now.ID
+		}
+		if over(now.Status, action) && (action != "UPDATE" || now.Updated != before.Updated) {
+			return now.Status, nil
+		}
+		if err := pause(ctx); err != nil {
+			return "", err
+		}
+	}
+}
+
+func over(status, action string) bool {
+	return status == action+"_COMPLETE" || status == action+"_FAILED"
 }

@@ -11,7 +11,6 @@ import (
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
-	"jeroboam.io/jeroboam/drivers/drivertest"
 	"jeroboam.io/jeroboam/drivers/sim"
 	"jeroboam.io/jeroboam/schema"
 )
@@ -25,7 +24,7 @@ type simulated struct {
 
 func TestSim(t *testing.T) {
 	t.Parallel()
-	drivertest.Run(t, func(t testing.TB) *drivertest.Backend { return newScene(t, newSimulated(t)).backend() })
+	dockerHosts(t, func(t testing.TB) stage { return newSimulated(t) })
 }
 
 func newSimulated(t testing.TB) *simulated {

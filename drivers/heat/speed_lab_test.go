@@ -26,28 +26,35 @@ import (
 const (
 	bootTime = 5 * time.Second
 	maxRatio = 0.7
+	maxRuns  = 5 // as long as a ratio is over it
 )
 
 // TestSpeed times Magnum and us making the same clusters of the same lab, one
 // after the other, taking turns so that other load on the machine is shared. Both
 // wait for boots of five seconds, which one player plays. The table has the
-// medians; a ratio over maxRatio fails. One that is over it in fewer than three
-// runs is looked at again: three runs decide.
+// medians; a ratio over maxRatio fails. While there is one, all runs again, up to
+// maxRuns: on a machine that others use too, runs differ by a third.
 func TestSpeed(t *testing.T) {
 	newLab(t) // there is one
+	table, slow := "", []string(nil)
+	t.Cleanup(func() { // at the very end, after what the boots would have to say of a failure
+		t.Log(table)
+		for _, s := range slow {
+			t.Errorf("%s, over %.1f", s, maxRatio)
+		}
+	})
 	mark := playBoots(t)
 	us, them := newTenant(t, mark+"j"), newTenant(t, mark+"m")
-	sides := map[string]side{"Jeroboam": &ours{driver: us.driver()}, "Magnum": &magnum{cloud: them.own}}
+	sides := map[string]side{"Jeroboam": &ours{driver: us.driver(), owner: us.name, cloud: us.own}, "Magnum": &magnum{cloud: them.own}}
 	marks := map[string]string{"Jeroboam": us.mark, "Magnum": them.mark}
 	order := []string{"Magnum", "Jeroboam"}
 	times := &timing{began: machine(t)}
-	table, slow := "", []string(nil)
-	for run := 0; run < runs(t) || run < 3 && len(slow) > 0; run++ {
+	for run := 0; run < runs(t) || run < maxRuns && len(slow) > 0; run++ {
 		for _, chapter := range []func(context.Context, side, string) ([]measured, error){small, whole33} {
 			for _, name := range order {
 				got, err := chapter(t.Context(), sides[name], fmt.Sprintf("%s-%d", marks[name], run))
 				for _, m := range got {
-					t.Logf("run %d, %s: %s in %.1f s; it says so after %.1f s", run+1, name, m.what, m.stack.Seconds(), m.told.Seconds())
+					t.Logf("run %d, %s: %s in %.1f s", run+1, name, m.what, m.took.Seconds())
 					times.add(name, m)
 				}
 				if err != nil {
@@ -58,10 +65,7 @@ func TestSpeed(t *testing.T) {
 		slices.Reverse(order)
 		table, slow = times.table()
 	}
-	t.Logf("%s\n%safterwards: %s", times.began, table, machine(t))
-	for _, s := range slow {
-		t.Errorf("%s, over %.1f", s, maxRatio)
-	}
+	table = fmt.Sprintf("%s\n%safterwards: %s", times.began, table, machine(t))
 	us.nothingLeft()
 	if left := them.left(); len(left) > 0 {
 		t.Logf("Magnum left:\n%s", strings.Join(left, "\n"))
@@ -80,7 +84,7 @@ func TestLongTen(t *testing.T) {
 	}
 	t.Log(machine(t))
 	stopwatch(t, "create ten clusters of 1+1", func() error { return reach(t.Context(), d, want...) })
-	stopwatch(t, "delete ten clusters of 1+1", func() error { _, err := removeAll(t.Context(), d); return err })
+	stopwatch(t, "delete ten clusters of 1+1", func() error { return removeAll(t.Context(), d) })
 	n.nothingLeft()
 }
 
@@ -89,7 +93,7 @@ func TestLongFifty(t *testing.T) {
 	newLab(t) // there is one
 	name := playBoots(t)
 	n := newTenant(t, name)
-	o := &ours{driver: n.driver()}
+	o := &ours{driver: n.driver(), owner: n.name, cloud: n.own}
 	t.Log(machine(t))
 	stopwatch(t, "create 3+47", func() error {
 		_, err := o.create(t.Context(), name, shape{masters: 3, workers: 47, whole: true})
@@ -127,7 +131,7 @@ func runs(t *testing.T) int {
 type measured struct {
 	what   string
 	target bool
-	lap
+	took   time.Duration
 }
 
 // small is one master and two workers, made and deleted.
@@ -146,14 +150,14 @@ func whole33(ctx context.Context, s side, name string) (all []measured, err erro
 	for _, step := range []struct {
 		what   string
 		target bool
-		do     func() (lap, error)
+		do     func() (time.Duration, error)
 	}{
-		{"create 3+3, load balancer, volumes", true, func() (lap, error) {
+		{"create 3+3, load balancer, volumes", true, func() (time.Duration, error) {
 			return s.create(ctx, name+"w", shape{masters: 3, workers: 3, whole: true})
 		}},
-		{"resize 3+3 to 3+2", false, func() (lap, error) { return s.resize(ctx, 2) }},
-		{"resize 3+2 to 3+3", true, func() (lap, error) { return s.resize(ctx, 3) }},
-		{"delete 3+3, load balancer, volumes", true, func() (lap, error) { return s.remove(ctx) }},
+		{"resize 3+3 to 3+2", false, func() (time.Duration, error) { return s.resize(ctx, 2) }},
+		{"resize 3+2 to 3+3", true, func() (time.Duration, error) { return s.resize(ctx, 3) }},
+		{"delete 3+3, load balancer, volumes", true, func() (time.Duration, error) { return s.remove(ctx) }},
 	} {
 		took, err := step.do()
 		if err != nil {
@@ -173,7 +177,7 @@ type timing struct {
 type timed struct {
 	what     string
 	target   bool
-	us, them []lap
+	us, them []time.Duration
 }
 
 func (x *timing) add(side string, m measured) {
@@ -183,28 +187,24 @@ func (x *timing) add(side string, m measured) {
 		x.rows = append(x.rows, &timed{what: m.what, target: m.target})
 	}
 	if side == "Magnum" {
-		x.rows[i].them = append(x.rows[i].them, m.lap)
+		x.rows[i].them = append(x.rows[i].them, m.took)
 	} else {
-		x.rows[i].us = append(x.rows[i].us, m.lap)
+		x.rows[i].us = append(x.rows[i].us, m.took)
 	}
 }
 
-// table has the medians in seconds, first until Heat was done, which has the
-// target, then until the side itself says so: Magnum notices up to ten seconds
-// later, and we forget a deleted cluster's keys. slow are the rows over the target.
+// table has the medians in seconds. slow are the rows over the target.
 func (x *timing) table() (text string, slow []string) {
-	stack, told := func(l lap) time.Duration { return l.stack }, func(l lap) time.Duration { return l.told }
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "median of %d, seconds\tJeroboam\tMagnum\tratio\tat most\tJeroboam says\tMagnum says\tratio\t\n", len(x.rows[0].us))
+	fmt.Fprintf(w, "median of %d, seconds\tJeroboam\tMagnum\tratio\tat most\t\n", len(x.rows[0].us))
 	for _, r := range x.rows {
-		us, them := median(r.us, stack), median(r.them, stack)
-		said, late := median(r.us, told), median(r.them, told)
+		us, them := median(r.us), median(r.them)
 		target := "-"
 		if r.target {
 			target = fmt.Sprintf("%.1f", maxRatio)
 		}
-		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.2f\t%s\t%.1f\t%.1f\t%.2f\t\n", r.what, us, them, us/them, target, said, late, said/late)
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.2f\t%s\t\n", r.what, us, them, us/them, target)
 		if r.target && us/them > maxRatio {
 			slow = append(slow, fmt.Sprintf("%s takes %.2f of Magnum's time", r.what, us/them))
 		}
@@ -219,16 +219,16 @@ func TestTableOfTimes(t *testing.T) {
 	var x timing
 	for _, took := range []time.Duration{9, 2, 8} {
 		for what, target := range map[string]bool{"create": true, "shrink": false} {
-			x.add("Jeroboam", measured{what, target, lap{took * time.Second, (took + 1) * time.Second}})
-			x.add("Magnum", measured{what, target, lap{took * 5 * time.Second / 4, took * 2 * time.Second}})
+			x.add("Jeroboam", measured{what, target, took * time.Second})
+			x.add("Magnum", measured{what, target, took * 5 * time.Second / 4})
 		}
 	}
 	slices.SortFunc(x.rows, func(a, b *timed) int { return strings.Compare(a.what, b.what) })
 	table, slow := x.table()
 	want := `
-  median of 3, seconds  Jeroboam  Magnum  ratio  at most  Jeroboam says  Magnum says  ratio
-                create       8.0    10.0   0.80      0.7            9.0         16.0   0.56
-                shrink       8.0    10.0   0.80        -            9.0         16.0   0.56
+  median of 3, seconds  Jeroboam  Magnum  ratio  at most
+                create       8.0    10.0   0.80      0.7
+                shrink       8.0    10.0   0.80        -
 `
 	if table != want[1:] {
 		t.Errorf("have\n%swant%s", table, want)
@@ -239,12 +239,8 @@ func TestTableOfTimes(t *testing.T) {
 }
 
 // median in seconds; of an even number the mean of the middle two.
-func median(laps []lap, of func(lap) time.Duration) float64 {
-	var all []time.Duration
-	for _, l := range laps {
-		all = append(all, of(l))
-	}
-	slices.Sort(all)
+func median(times []time.Duration) float64 {
+	all := slices.Sorted(slices.Values(times))
 	n := len(all)
 	return (all[(n-1)/2] + all[n/2]).Seconds() / 2
 }

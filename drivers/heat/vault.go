@@ -37,6 +37,7 @@ type vault struct {
 	cloudName schema.CloudName
 	owner     string
 	log       *zap.Logger
+	tried     bool // rules like those that are asked for, with another credential
 }
 
 // Barbican gives no more than a hundred rows at once, and next pages by number.

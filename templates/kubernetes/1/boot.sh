@@ -11,7 +11,7 @@
 #   /etc/jeroboam/openstack-ca.pem  optional: who signed Keystone's and Barbican's certificates
 #
 # and runs "bash /etc/jeroboam/boot/boot.sh" as a systemd unit, or from one, so that its output is in the
-# journal. It may run again at any time; "boot.sh STEP" repeats one step by hand.
+# journal. It may run again at any time; "boot.sh STEP" repeats a step.
 #
 # node.env has KEY='value' lines, quoted for the shell; what is optional may be missing:
 #
@@ -27,6 +27,7 @@
 #   ADDRESS         optional: this node's; else that of its etcd member, else of the route to API_HOST
 #   MIRROR          optional URL; below it <KUBE_TAG>/<amd64|arm64>/{SHA256SUMS,bin/*,cni/*,images/*.tar,manifests/calico.yaml};
 #                   MIRROR_SHA256: optional, the sum of SHA256SUMS itself. Without a mirror the image has all binaries.
+#                   What an image has in /opt/jeroboam/<KUBE_TAG>/{bin,cni,images}, with the mirror's sum, is not downloaded.
 #   IMAGE_PREFIX    optional: where kubeadm's images are instead of registry.k8s.io; the mirror's archives carry these names
 #   REGISTRY_MIRROR INSECURE_REGISTRIES   optional: a pull-through URL; hosts[:port] without TLS, by spaces
 #   HTTP_PROXY HTTPS_PROXY NO_PROXY       optional
@@ -38,8 +39,7 @@
 #                   is ready when that has found its server, whose name is NODE; CLOUD_TAG (v1.<minor of KUBE_TAG>.0);
 #                   below IMAGE_PREFIX its image is openstack-cloud-controller-manager
 #   CALICO_IPIP     optional: Always, CrossSubnet, Never or Off; else what the manifest says
-#   TLS_DISABLED    true: the API lets everybody do everything, without asking who it is; it still speaks TLS, as
-#                   Kubernetes has served nothing else since 1.24
+#   TLS_DISABLED    true: the API lets everybody do everything; it still speaks TLS, as Kubernetes has to since 1.24
 #   DRAIN_SECONDS   optional: how long a shutdown may move pods away, 120
 #
 # secrets.env is one line of assignments, in single quotes:
@@ -54,7 +54,7 @@
 #                   pods find openstack-ca.pem in /etc/config
 #   PKI             masters without it: base64 of a .tar.gz with these files. What lies in /etc/kubernetes/pki is taken first.
 #
-# A boot ends within the sum of its steps' limits: 11200 s on a master, 9900 s on a worker, whose join waits
+# A boot ends within the sum of its steps' limits: 11800 s on a master, 10300 s on a worker, whose join waits
 # for the first master. A wait condition with a shorter limit may end before the node says why it failed.
 #
 # SUCCESS has versions in its data: "kubelet=v1.36.3 containerd=v2.4.2 etcd=3.6.16", the last on masters.
@@ -73,9 +73,9 @@ export http_proxy=$HTTP_PROXY https_proxy=$HTTPS_PROXY no_proxy=$NO_PROXY
 # for a master that may have taken all its time for its etcd and control plane.
 steps() {
   case $ROLE in
-    master) echo prepare:120 container_volume:1500 etcd_volume:1500 binaries:900 containerd:180 images:1500 keys:300 \
-      certificates:120 etcd:1500 control_plane:1200 cni:300 cloud:300 addons:300 drain:60 labels:180 ready:1200 ;;
-    worker) echo prepare:120 container_volume:1500 binaries:900 containerd:180 images:1500 join:4200 drain:60 labels:180 ready:1200 ;;
+    master) echo prepare:180 container_volume:1500 etcd_volume:1500 binaries:900 containerd:300 images:1500 keys:300 \
+      certificates:300 etcd:1500 control_plane:1200 cni:300 cloud:300 addons:300 drain:180 labels:300 ready:1200 ;;
+    worker) echo prepare:180 container_volume:1500 binaries:900 containerd:300 images:1500 join:4200 drain:180 labels:300 ready:1200 ;;
     *) return 1 ;;
   esac
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The node in its cluster. Every master does the same and none is the first:
 # each phase of kubeadm finds what another master made and leaves it so.
-# shellcheck disable=SC2154 # here is boot.sh's
+# shellcheck disable=SC2154 # here is boot.sh's, pki is pki.sh's
 kubeadm_yaml=/etc/jeroboam/kubeadm.yaml
 
 api() { kubectl --kubeconfig "$kubeconfig" --request-timeout=20s "$@"; }
@@ -38,33 +38,45 @@ kubelet_start() {
 
 configure() {
   local config
+  mkdir -p /etc/jeroboam/patches
   config=$(kubeadm_config external)
   put 600 "$kubeadm_yaml" <<<"$config"
 }
 
 # The API server of this machine, then the one that everybody uses: a load
-# balancer takes a while to find a new member.
-answers() {
-  kubectl --kubeconfig /etc/kubernetes/super-admin.conf --request-timeout=10s --server "$1" get --raw=/readyz
+# balancer takes a while to find a new member. A kubectl would cost more than curl.
+answers() { # URL
+  curl -fsS -m 10 --noproxy '*' --cacert "$pki/ca.crt" --cert "$pki/apiserver-kubelet-client.crt" --key "$pki/apiserver-kubelet-client.key" "$1/readyz"
 }
 
 step_control_plane() {
+  local name
   configure
   kubeadm init phase kubeconfig all --config "$kubeadm_yaml"
   kubelet_start
-  kubeadm init phase control-plane all --config "$kubeadm_yaml"
+  # Restarts the kubelet: now, while it has no pods.
+  try test -s /var/lib/kubelet/pki/kubelet-client-current.pem
+  kubeadm init phase kubelet-finalize all --config "$kubeadm_yaml"
+  # Else the kubelet asks each second, over TLS anew, for what nobody reads.
+  for name in kube-apiserver kube-scheduler; do
+    [ "$name" = kube-apiserver ] || [ "$(minor)" -ge 35 ] || continue
+    put 600 /etc/jeroboam/patches/$name.yaml <<<"{spec: {containers: [{name: $name, readinessProbe: {periodSeconds: 10}}]}}"
+  done
+  kubeadm init phase control-plane apiserver --config "$kubeadm_yaml"
   try answers "https://$(address):6443"
+  # Without an API server these fail, and wait ever longer.
+  kubeadm init phase control-plane controller-manager --config "$kubeadm_yaml"
+  kubeadm init phase control-plane scheduler --config "$kubeadm_yaml"
   try answers "https://$API_HOST:${API_PORT:-6443}"
   # Two masters that write the same object at once: the loser writes again.
   try kubeadm init phase upload-config all --config "$kubeadm_yaml"
   try api get node "$NODE"
   try kubeadm init phase mark-control-plane --config "$kubeadm_yaml"
   try kubeadm init phase bootstrap-token --skip-token-print --config "$kubeadm_yaml"
-  kubeadm init phase kubelet-finalize all --config "$kubeadm_yaml"
   [ "${TLS_DISABLED:-}" != true ] || everybody
 }
 
-# By RBAC: an API server that allows everything (AlwaysAllow) lets no stranger in.
+# By RBAC: AlwaysAllow lets no stranger in.
 everybody() {
   put 644 /etc/jeroboam/everybody.yaml <<T
 apiVersion: rbac.authorization.k8s.io/v1
@@ -102,15 +114,15 @@ T
   fi
   mkdir -p /etc/kubernetes/manifests
   kubelet_start
-  try test -s /etc/kubernetes/kubelet.conf
+  # It writes its kubeconfig before it has the certificate, for which a master has to be there.
+  try test -s /var/lib/kubelet/pki/kubelet-client-current.pem
   rm -f /etc/kubernetes/bootstrap-kubelet.conf
 }
 
 # While masters are upgraded one by one, the last one moves the add-ons: kube-proxy
-# must not be newer than any API server. A new cluster has nothing to wait for.
+# must not be newer than any API server.
 addons_wait() {
   local version
-  api -n kube-system get daemonset kube-proxy -o name || return 1
   for version in $(api get nodes -l node-role.kubernetes.io/control-plane -o 'jsonpath={.items[*].status.nodeInfo.kubeletVersion}'); do
     [ "$(printf '%s\n' "$version" "$KUBE_TAG" | sort -V | head -n 1)" = "$KUBE_TAG" ] || { echo "a master still has $version"; return 0; }
   done
@@ -184,8 +196,7 @@ step_cloud() {
 # are to ask another one, a second service has it.
 step_addons() {
   if addons_wait; then return; fi
-  try kubeadm init phase addon kube-proxy --config "$kubeadm_yaml"
-  try kubeadm init phase addon coredns --config "$kubeadm_yaml"
+  try kubeadm init phase addon all --config "$kubeadm_yaml"
   [ "$(api -n kube-system get service kube-dns -o 'jsonpath={.spec.clusterIP}')" != "$DNS_ADDRESS" ] || return 0
   put 644 /etc/jeroboam/dns.yaml <<T
 apiVersion: v1
@@ -202,14 +213,19 @@ T
 }
 
 # The node labels itself; a label that it has no right to is an answer, not a
-# reason to try again.
+# reason to try again. It says which are ours, so that others can be removed.
+# A node that had a boot before says it already, and of more than this boot knows.
 step_labels() {
-  local labels=${NODE_LABELS:-} taints=${NODE_TAINTS:-}
-  try api get node "$NODE" -o name
+  local labels=${NODE_LABELS:-} taints=${NODE_TAINTS:-} said marks=()
+  [ -n "$labels$taints" ] || return 0
+  until said=$(api get node "$NODE" -o 'jsonpath={.metadata.annotations.jeroboam\.io/node-labels}|{.metadata.annotations.jeroboam\.io/node-taints}'); do sleep 2; done
   # shellcheck disable=SC2086 # labels are words
   [ -z "$labels" ] || api label --overwrite node "$NODE" ${labels//,/ }
   # shellcheck disable=SC2086 # taints are words
   [ "$ROLE" != master ] || [ -z "$taints" ] || api taint --overwrite node "$NODE" ${taints//,/ }
+  [ -n "${said%%|*}" ] || [ -z "$labels" ] || marks+=("jeroboam.io/node-labels=$(printf %s "$labels" | sed 's/=[^,]*//g')")
+  [ -n "${said#*|}" ] || [ -z "$taints" ] || marks+=("jeroboam.io/node-taints=$(printf %s "$taints" | sed 's/=[^:]*:/:/g')")
+  [ ${#marks[@]} = 0 ] || api annotate node "$NODE" "${marks[@]}"
 }
 
 # Ready, and said by this boot: the machine before may have left it so.
@@ -236,7 +252,14 @@ initialized() {
   case " $taints " in *' node.cloudprovider.kubernetes.io/uninitialized '*) echo "not yet found by the cloud controller manager"; return 1 ;; esac
 }
 
+# A CNI file makes the node Ready: not before flannel can give pods addresses.
+flannel_conf() {
+  try test -e /run/flannel/subnet.env
+  put 644 /etc/cni/net.d/10-flannel.conflist <<<'{"name":"cbr0","cniVersion":"1.0.0","plugins":[{"type":"flannel","delegate":{"hairpinMode":true,"isDefaultGateway":true}},{"type":"portmap","capabilities":{"portMappings":true}}]}'
+}
+
 step_ready() {
+  [ "$NETWORK_DRIVER" != flannel ] || flannel_conf
   echo "waiting for $NODE to be Ready"
   try node_ready
   [ "$ROLE" != master ] || try answers "https://$API_HOST:${API_PORT:-6443}"

@@ -65,15 +65,26 @@ etcd_of() { # local or external
   printf '    caFile: %s\n    certFile: %s\n    keyFile: %s\n' "$pki/etcd/ca.crt" "$pki/apiserver-etcd-client.crt" "$pki/apiserver-etcd-client.key"
 }
 
+# How long a component may take to start before the kubelet kills it, to start it
+# anew: on a slow machine kubeadm's 4 minutes would be for ever.
+startup=15m0s
+
 cluster_configuration() { # local or external
-  local at apiserver="${APISERVER_OPTIONS:-}" controller="${CONTROLLER_OPTIONS:-}" sans
+  local at apiserver="${APISERVER_OPTIONS:-}" controller="${CONTROLLER_OPTIONS:-}" scheduler="${SCHEDULER_OPTIONS:-}" sans
   at=$(address)
   [ -z "${POD_PREFIX:-}" ] || controller="--node-cidr-mask-size=$POD_PREFIX $controller"
   [ "${EXTERNAL_CLOUD:-}" != true ] || controller="$controller --cloud-provider=external"
+  # On an only master nobody else could lead, and who renews his lease too late ends.
+  case "${ETCD_MEMBERS:- }" in *' '*) ;; *) controller="--leader-elect=false $controller" scheduler="--leader-elect=false $scheduler" ;; esac
   [ "${TLS_DISABLED:-}" != true ] || apiserver="$apiserver --anonymous-auth=true"
   echo "kubernetesVersion: $(y "$KUBE_TAG")"
+  # In every connection a tenth of what RSA costs.
+  [ "$(minor)" -lt 31 ] || echo 'encryptionAlgorithm: ECDSA-P256'
   echo "clusterName: $(y "$CLUSTER")"
   echo "controlPlaneEndpoint: $(y "$API_HOST:${API_PORT:-6443}")"
+  # A worker's kubeadm must not see the authority: where ca.crt is and no ca.key, it
+  # wants to find everything that this one would have signed.
+  [ "$ROLE" = master ] || echo 'certificatesDir: /etc/kubernetes/kubeadm'
   [ -z "${IMAGE_PREFIX:-}" ] || echo "imageRepository: $(y "${IMAGE_PREFIX%/}")"
   echo "networking: {podSubnet: $(y "$POD_CIDR"), serviceSubnet: $(y "$SERVICE_CIDR"), dnsDomain: $(y "${DNS_DOMAIN:-cluster.local}")}"
   echo 'apiServer:'
@@ -82,12 +93,14 @@ cluster_configuration() { # local or external
   echo "  certSANs: $sans"
   # shellcheck disable=SC2086 # options are words
   extra_args '  ' extraArgs $apiserver
+  [ "$(minor)" -ge 31 ] || echo "  timeoutForControlPlane: $startup"
   component controllerManager "$controller"
-  component scheduler "${SCHEDULER_OPTIONS:-}"
+  component scheduler "$scheduler"
   etcd_of "$1"
 }
 
 kubelet_configuration() {
+  echo "authentication: {x509: {clientCAFile: $pki/ca.crt}}"
   echo "cgroupDriver: ${CGROUP_DRIVER:-systemd}"
   echo "clusterDNS: $(list "$DNS_ADDRESS")"
   echo "clusterDomain: $(y "${DNS_DOMAIN:-cluster.local}")"
@@ -112,8 +125,10 @@ kubeadm_config() { # local or external: whose etcd
   [ "$(minor)" -ge 31 ] || version=kubeadm.k8s.io/v1beta3
   printf 'apiVersion: %s\nkind: InitConfiguration\n' $version
   printf "localAPIEndpoint: {advertiseAddress: %s, bindPort: 6443}\n" "$(y "$(address)")"
+  echo 'patches: {directory: /etc/jeroboam/patches}'
   # kubeadm makes a token of its own, for a day if it is not told better: nobody has it.
   echo 'bootstrapTokens: [{ttl: 1m0s}]'
+  [ "$(minor)" -lt 31 ] || echo "timeouts: {controlPlaneComponentHealthCheck: $startup}"
   node_registration
   printf -- '---\napiVersion: %s\nkind: ClusterConfiguration\n' $version
   cluster_configuration "$1"

@@ -12,8 +12,14 @@ put() { # mode, path
   if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2" && changed=yes; fi
 }
 
-# Tries until it works; the step's limit ends it.
-try() { until "$@"; do sleep 2; done; }
+# Tries until it works; the step's limit ends it. On a slow machine asking costs.
+try() {
+  local pause=1
+  until "$@"; do
+    sleep $pause
+    [ $pause = 5 ] || pause=$((pause + 1))
+  done
+}
 
 # What this boot alone may know, and no other step; gone when it is over.
 secrets() {
@@ -43,7 +49,8 @@ step_prepare() {
   [ ! -e /etc/fstab ] || sed -i -E '/^[^#]*[[:space:]]swap[[:space:]]/d' /etc/fstab
   # NetworkManager would take the pods' interfaces for its own.
   [ ! -d /etc/NetworkManager ] || put 644 /etc/NetworkManager/conf.d/jeroboam.conf <<<$'[keyfile]\nunmanaged-devices=interface-name:cni*;interface-name:flannel*;interface-name:cali*;interface-name:veth*;interface-name:tunl*;interface-name:vxlan*'
-  hostnamectl set-hostname "$NODE"
+  # cloud-init has said it already; asking may take longer than D-Bus waits.
+  [ "$(</proc/sys/kernel/hostname)" = "$NODE" ] || try hostnamectl set-hostname "$NODE"
   own=$(address)
   [ -n "$own" ] || { echo "this node's address is not known"; return 1; }
   grep -qxF "$own $NODE" /etc/hosts || echo "$own $NODE" >>/etc/hosts
@@ -89,7 +96,7 @@ volume() { # volume id, label, mount point
     try mount "$3"
     relabel "$3"
   fi
-  # Cinder may have extended the disk since; what is mounted grows without a check before.
+  # Cinder may have extended the disk since.
   resize2fs "$(find_disk "$1")"
 }
 

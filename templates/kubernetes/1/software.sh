@@ -7,13 +7,14 @@ has_sum() { [ "$(sha256sum <"$2" | cut -d' ' -f1)" = "$1" ]; }  # sum, file
 sum_of() { awk -v name="$1" '$2 == name || $2 == "*" name {print $1; exit}' "$sums"; }
 
 download() { # path below the mirror's folder, file
-  curl -fsSL --retry 10 --retry-delay 3 --retry-connrefused -o "$2" "${MIRROR%/}/$KUBE_TAG/$(arch)/$1"
+  curl -fsSL --retry 10 --retry-delay 3 --retry-all-errors -o "$2" "${MIRROR%/}/$KUBE_TAG/$(arch)/$1"
 }
 
-# A file of the mirror in its place, unless it is there. What has the wrong sum
-# gets no name under which something could run it.
+# A file of the mirror in its place, unless it is there; an image can bring what
+# belongs to several versions. What has the wrong sum gets no name under which
+# something could run it.
 fetch() { # path, mode, file
-  local want
+  local want brought=/opt/jeroboam/$KUBE_TAG/$1
   want=$(sum_of "$1")
   if [ -z "$want" ]; then
     [ -e "$3" ] || { echo "$3 is missing, and $1 is not in the mirror's SHA256SUMS"; return 1; }
@@ -21,8 +22,12 @@ fetch() { # path, mode, file
   fi
   [ ! -e "$3" ] || ! has_sum "$want" "$3" || { chmod "$2" "$3"; return 0; }
   mkdir -p "$(dirname "$3")"
-  download "$1" "$3.part"
-  has_sum "$want" "$3.part" || { rm -f "$3.part"; echo "$1 of the mirror has not the sum of its SHA256SUMS"; return 1; }
+  if [ -e "$brought" ] && has_sum "$want" "$brought"; then
+    ln -f "$brought" "$3.part" || cp "$brought" "$3.part"
+  else
+    download "$1" "$3.part"
+    has_sum "$want" "$3.part" || { rm -f "$3.part"; echo "$1 of the mirror has not the sum of its SHA256SUMS"; return 1; }
+  fi
   chmod "$2" "$3.part"
   mv "$3.part" "$3"
   relabel "$3"
@@ -51,7 +56,7 @@ step_binaries() {
 
 images_of() { kubeadm config images list --kubernetes-version "$KUBE_TAG" ${IMAGE_PREFIX:+--image-repository "${IMAGE_PREFIX%/}"}; }
 
-# Plugins of containerd have other names since 2.0.
+# containerd 2.0 renamed its plugins.
 containerd_config() { # pause image
   local systemd=true
   [ "${CGROUP_DRIVER:-systemd}" = systemd ] || systemd=false
