@@ -95,6 +95,7 @@ type resource struct {
 	reason           string
 	created, updated time.Time
 
+	asked     map[string]any // as the template had them when something was last begun
 	props     map[string]any // converted, of the last success
 	metadata  any
 	dependsOn []string

@@ -41,7 +41,10 @@ func (c *Cloud) bringUpToDate(s *stack, n node) {
 		c.replaceBy(s, n, r)
 		return
 	}
-	after, perr := c.propertiesOf(s, def)
+	asked, after, perr := c.propertiesOf(s, def)
+	if perr != nil && reflect.DeepEqual(asked, r.asked) {
+		after, perr = r.props, nil // what has not changed is not looked at again
+	}
 	if perr != nil {
 		c.begin(s, n, r, "UPDATE", nil) // which fails in the right way
 		return
@@ -78,12 +81,12 @@ func (c *Cloud) begin(s *stack, n node, r *resource, action string, diff []strin
 	r.op = o
 	c.set(r, action, "IN_PROGRESS", "state changed")
 	def := s.t.resources[r.name]
-	props, perr := c.propertiesOf(s, def)
+	asked, props, perr := c.propertiesOf(s, def)
 	if perr != nil {
 		c.done(o, &fail{"StackValidationFailed", perr.msg})
 		return
 	}
-	o.props = props
+	o.props, r.asked = props, asked
 	k := c.kindOf(r)
 	if action == "UPDATE" && !k.nodes {
 		if c.mustReplace(k, o) {
@@ -309,19 +312,19 @@ func (c *Cloud) attribute(r *resource, attr string) any {
 	return v
 }
 
-// propertiesOf evaluates and converts a resource's properties.
-func (c *Cloud) propertiesOf(s *stack, def *hotResource) (map[string]any, *heatErr) {
+// propertiesOf evaluates a resource's properties, and converts them.
+func (c *Cloud) propertiesOf(s *stack, def *hotResource) (asked, converted map[string]any, _ *heatErr) {
 	v, err := s.scope(c).eval(any(def.properties))
 	if err != nil {
-		return nil, invalid("Property error: : resources.%s.properties: : %v", def.name, err)
+		return nil, nil, invalid("Property error: : resources.%s.properties: : %v", def.name, err)
 	}
-	props, _ := v.(map[string]any)
+	asked, _ = v.(map[string]any)
 	if t, herr := c.nestedTemplate(s, def.kind); t != nil || herr != nil {
-		return props, herr
+		return asked, asked, herr
 	}
-	out, perr := c.properties(c.schemas[def.kind].props, props, s.owner())
+	converted, perr := c.properties(c.schemas[def.kind].props, asked, s.owner())
 	if perr != nil {
-		return nil, invalid("%s", perr.at("resources."+def.name+".properties"))
+		return asked, nil, invalid("%s", perr.at("resources."+def.name+".properties"))
 	}
-	return out, nil
+	return asked, converted, nil
 }
