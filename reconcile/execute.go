@@ -4,43 +4,56 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/schema"
 )
 
-// stepsAtOnce bounds how many steps are started beside each other. Due gives at
-// most one step a cluster, so no cluster has two.
-const stepsAtOnce = 8
-
-// execute starts the steps that are due and returns what became of each, in
-// the plan's order.
-func (r *Reconciler) execute(ctx context.Context, l *look) []Result {
+// execute starts the steps that are due, those whose nodes have to be drained as
+// soon as they are, and notes what became of each that was begun, in the plan's
+// order.
+func (r *Reconciler) execute(ctx context.Context, l *look) {
 	due := l.report.Plan.Due()
-	results := make([]Result, len(due))
-	group := errgroup.Group{}
-	group.SetLimit(stepsAtOnce)
-	for i, step := range due {
-		group.Go(func() error {
-			results[i] = Result{Step: step, Err: r.start(ctx, l.drivers[step.Cluster.Cloud], step)}
-			return nil
-		})
+	results, waits := make([]Result, len(due)), make([]Draining, len(due))
+	begun := r.Pace.each(due, func(i int) {
+		results[i].Step, waits[i].Step = due[i], due[i]
+		waits[i].Left, results[i].Err = r.start(ctx, l.drivers[due[i].Cluster.Cloud], due[i], r.intentOf(due[i], l))
+	})
+	for i := range due {
+		switch {
+		case !begun[i]:
+		case len(waits[i].Left) > 0 && results[i].Err == nil:
+			l.report.Draining = append(l.report.Draining, waits[i])
+		default:
+			l.report.Results = append(l.report.Results, results[i])
+		}
 	}
-	_ = group.Wait() // no function returns an error: each is in its result
-	return results
 }
 
-// start carries out one step: the intent is durable before the call.
-func (r *Reconciler) start(ctx context.Context, d drivers.Driver, step diff.Step) error {
+// start carries out one step, unless pods are left that have to move before: the
+// intent is durable before the call.
+func (r *Reconciler) start(ctx context.Context, d drivers.Driver, step diff.Step, intent Intent) (left []string, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	if err := r.Store.Begin(ctx, intentOf(step, r.Now())); err != nil {
+	if p, ok := d.(Pacer); ok {
+		if err := p.TooSoon(step); err != nil {
+			return nil, err
+		}
+	}
+	if left, err := r.drain(ctx, d, step); err != nil || len(left) > 0 {
+		return left, err
+	}
+	return nil, r.apply(ctx, d, step, intent)
+}
+
+func (r *Reconciler) apply(ctx context.Context, d drivers.Driver, step diff.Step, intent Intent) error {
+	intent.At = r.Now()
+	if err := r.Store.Begin(ctx, intent); err != nil {
 		return fmt.Errorf("write intent: %w", err)
 	}
 	if step.Op == diff.Recover {
@@ -48,13 +61,16 @@ func (r *Reconciler) start(ctx context.Context, d drivers.Driver, step diff.Step
 			return fmt.Errorf("count attempt: %w", err)
 		}
 	}
-	err := maskError(step.Want, d.Apply(ctx, step))
+	err := maskError(step.Want, d.Apply(drivers.WithOperation(ctx, step.Operation), step))
 	r.logStep(step, err)
 	return errors.Join(err, r.finish(ctx, step, err))
 }
 
-func intentOf(step diff.Step, now time.Time) Intent {
-	i := Intent{Operation: step.Operation, Op: step.Op, Key: step.Cluster, Version: step.Observed, At: now}
+func (r *Reconciler) intentOf(step diff.Step, l *look) Intent {
+	i := Intent{
+		Operation: step.Operation, Op: step.Op, Key: step.Cluster, Version: step.Observed,
+		Run: l.report.Run, Commit: l.report.Snapshot.Commit,
+	}
 	if step.Have != nil {
 		i.ID = step.Have.ID
 	}
@@ -75,11 +91,11 @@ func (r *Reconciler) finish(ctx context.Context, step diff.Step, err error) erro
 			return fmt.Errorf("write delete: %w", err)
 		}
 	}
-	outcome := Accepted
+	e := Ending{Outcome: Accepted, Requests: r.requests.take(step.Operation), At: r.Now()}
 	if err != nil {
-		outcome = string(drivers.KindOf(err))
+		e.Outcome, e.Reason = string(drivers.KindOf(err)), err.Error()
 	}
-	if err := r.Store.Finish(ctx, step.Operation, outcome, r.Now()); err != nil {
+	if err := r.Store.Finish(ctx, step.Operation, e); err != nil {
 		return fmt.Errorf("write outcome: %w", err)
 	}
 	return nil
@@ -109,23 +125,73 @@ func (r *Reconciler) record(ctx context.Context, l *look) error {
 	if !holdsHead(l.report.Plan) {
 		errs = append(errs, r.advance(ctx, l)...)
 	}
-	encoded, err := encodeRecords(l.report.Records)
-	errs = append(errs, err, r.Store.SaveRecords(ctx, encoded), r.Store.SaveRun(ctx, Run{
+	errs = append(errs, r.saveRecords(ctx, l), r.Store.SaveRun(ctx, Run{
 		ID: l.report.Run, Commit: l.report.Snapshot.Commit, StartedAt: l.report.StartedAt, EndedAt: r.Now(), Summary: summarize(l.report),
 	}))
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	if err != nil {
 		return fmt.Errorf("write local store: %w", err)
 	}
 	l.report.Guards, err = r.guards(ctx)
 	return err
 }
 
+// saveRecords writes the records that the store does not have so.
+func (r *Reconciler) saveRecords(ctx context.Context, l *look) error {
+	changed, err := r.unsaved()
+	if err != nil {
+		return err
+	}
+	r.dropRecords(l, changed)
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := r.Store.SaveRecords(ctx, changed); err != nil {
+		return err
+	}
+	for k, text := range changed {
+		if text != nil {
+			r.told[k].saved = true
+		}
+	}
+	return nil
+}
+
+// dropRecords removes the records of clusters that are gone and not wanted: those
+// seen to be gone now, and those of which an earlier process, killed in between,
+// only wrote down that it deleted them.
+func (r *Reconciler) dropRecords(l *look, changed map[schema.Key][]byte) {
+	for i := range l.have.Clusters {
+		if o := &l.have.Clusters[i]; o.Status == diff.DeleteComplete && r.told[o.Key] == nil {
+			changed[o.Key] = nil
+		}
+	}
+	for k, f := range l.memory.facts {
+		if f.DeletedID != "" && r.told[k] == nil && !r.forgotten["record "+f.DeletedID] {
+			changed[k], r.forgotten["record "+f.DeletedID] = nil, true
+		}
+	}
+}
+
 // advance makes the commit the one that was applied last.
 func (r *Reconciler) advance(ctx context.Context, l *look) []error {
 	s := l.report.Snapshot
-	errs := []error{r.Store.DeclareProtection(ctx, s.Commit, declaredProtection(l.fleet))}
-	if l.memory.head.Commit != s.Commit || l.memory.restored {
-		errs = append(errs, r.Store.SaveHead(ctx, Head{Commit: s.Commit, Tree: s.Tree, Clusters: len(l.fleet.Clusters), At: r.Now()}))
+	var errs []error
+	if r.declared != s.Commit || s.Commit == "" {
+		err := r.Store.DeclareProtection(ctx, s.Commit, declaredProtection(l.fleet))
+		if r.declared = s.Commit; err != nil {
+			r.declared = ""
+		}
+		errs = append(errs, err)
+	}
+	for _, name := range l.schedules {
+		errs = append(errs, r.Store.Fired(ctx, name, l.report.StartedAt))
+	}
+	if len(l.outdated) > 0 {
+		errs = append(errs, r.Store.Unschedule(ctx, l.outdated))
+	}
+	if l.memory.head.Commit != s.Commit || l.memory.head.Owner == "" || l.memory.restored {
+		errs = append(errs, r.Store.SaveHead(ctx, Head{Commit: s.Commit, Tree: s.Tree, Clusters: len(l.fleet.Clusters), At: r.Now(), Owner: r.Config.Owner}))
 	}
 	return errs
 }
@@ -148,19 +214,16 @@ func (r *Reconciler) restoreStore(ctx context.Context, m memory) (errs []error) 
 }
 
 func (r *Reconciler) recordClouds(ctx context.Context, l *look) (errs []error) {
-	wanted := map[schema.Key]bool{}
-	for _, c := range l.fleet.Clusters {
-		wanted[c.Key] = true
-	}
-	seen := map[schema.CloudName][]diff.Observed{}
-	for _, o := range l.have.Clusters {
-		if o.Status != diff.DeleteComplete || wanted[o.Key] || l.unforgotten[o.Key] { // gone and not wanted: nothing to remember
-			seen[o.Key.Cloud] = append(seen[o.Key.Cloud], o)
-		}
+	forget := func(o diff.Observed) bool { // gone and not wanted
+		return o.Status == diff.DeleteComplete && l.wanted[o.Key] == nil && !l.unforgotten[o.Key]
 	}
 	for cloud := range l.drivers {
-		errs = append(errs, r.Store.SaveObserved(ctx, cloud, seen[cloud]))
-		if p := l.places[cloud]; p != (drivers.Place{}) && l.memory.places[cloud] != p {
+		seen := l.have.Clusters[l.of[cloud][0]:l.of[cloud][1]]
+		if slices.ContainsFunc(seen, forget) {
+			seen = slices.DeleteFunc(slices.Clone(seen), forget)
+		}
+		errs = append(errs, r.Store.SaveObserved(ctx, cloud, seen))
+		if p := l.places[cloud]; p != (drivers.Place{}) && (l.memory.places[cloud] != p || l.memory.restored) {
 			errs = append(errs, r.Store.SavePlace(ctx, cloud, p))
 		}
 		if l.inspected[cloud] {
@@ -173,29 +236,24 @@ func (r *Reconciler) recordClouds(ctx context.Context, l *look) (errs []error) {
 // resolve closes the intents that earlier runs left open: what they may have
 // done has been observed by now, or has not been done.
 func (r *Reconciler) resolve(ctx context.Context, l *look) (errs []error) {
-	observed := byKey(l.have.Clusters)
 	for _, i := range l.memory.intents {
 		if _, readable := l.drivers[i.Key.Cloud]; !readable {
 			continue
 		}
-		o := observed[i.Key]
-		if i.Op == diff.Delete && o.ID == i.ID && (o.Status == diff.DeleteInProgress || o.Status == diff.DeleteComplete || o.Status == diff.DeleteFailed) {
+		o := l.seen[i.Key]
+		if i.Op == diff.Delete && o != nil && o.ID == i.ID && (o.Status == diff.DeleteInProgress || o.Status == diff.DeleteComplete || o.Status == diff.DeleteFailed) {
 			errs = append(errs, r.Store.Deleted(ctx, i.Key, i.ID, i.At))
 		}
-		errs = append(errs, r.Store.Finish(ctx, i.Operation, Resolved, r.Now()))
+		errs = append(errs, r.Store.Finish(ctx, i.Operation, Ending{Outcome: Resolved, Requests: r.requests.take(i.Operation), At: r.Now()}))
 	}
 	return errs
 }
 
 // recovered forgets the attempts of clusters that are well again.
 func (r *Reconciler) recovered(ctx context.Context, l *look) (errs []error) {
-	want := map[schema.Key]*schema.Cluster{}
-	for _, c := range l.fleet.Clusters {
-		want[c.Key] = c
-	}
-	for _, o := range l.have.Clusters {
-		if c := want[o.Key]; c != nil && l.memory.facts[o.Key].RecoverAttempts > 0 && !differs(o, c) {
-			errs = append(errs, r.Store.Recovered(ctx, o.Key))
+	for k, f := range l.memory.facts {
+		if o, c := l.seen[k], l.wanted[k]; f.RecoverAttempts > 0 && o != nil && c != nil && !differs(o, c) {
+			errs = append(errs, r.Store.Recovered(ctx, k))
 		}
 	}
 	return errs

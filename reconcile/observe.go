@@ -46,7 +46,7 @@ func (r *Reconciler) observe(ctx context.Context, l *look, readOnly bool) {
 	_ = group.Wait() // no function returns an error: each is in its sight
 	l.have.Unknown, l.report.Unread = map[schema.CloudName]string{}, map[schema.CloudName]error{}
 	l.drivers, l.places = map[schema.CloudName]drivers.Driver{}, map[schema.CloudName]drivers.Place{}
-	l.inspected = map[schema.CloudName]bool{}
+	l.inspected, l.of = map[schema.CloudName]bool{}, map[schema.CloudName][2]int{}
 	total := 0
 	for _, s := range sights {
 		total += len(s.have)
@@ -59,10 +59,12 @@ func (r *Reconciler) observe(ctx context.Context, l *look, readOnly bool) {
 			r.Log.Warn("cloud cannot be read", zap.String("cloud", string(names[i])), zap.Error(s.err))
 			continue
 		}
+		l.of[names[i]] = [2]int{len(l.have.Clusters), len(l.have.Clusters) + len(s.have)}
 		l.have.Clusters = append(l.have.Clusters, s.have...)
 		l.drivers[names[i]], l.places[names[i]], l.inspected[names[i]] = s.driver, s.place, s.inspected
 	}
 	maskObserved(l.fleet, l.have.Clusters)
+	l.seen = byKey(l.have.Clusters)
 }
 
 // cloudNames are the clouds to look at, sorted: those of the fleet, and those
@@ -113,7 +115,7 @@ func (r *Reconciler) driver(ctx context.Context, mu *sync.Mutex, name schema.Clo
 	}
 	d, err := r.Drivers.Open(ctx, drivers.Options{
 		Cloud: name, Config: r.Config.Clouds[name], Owner: r.Config.Owner, Instance: r.Config.Instance,
-		Memory: r.Store, ReadOnly: readOnly, KeyDir: r.Config.KeyDir(), Now: r.Now, Log: r.Log,
+		Memory: r.Store, ReadOnly: readOnly, KeyDir: r.Config.KeyDir(), Now: r.Now, Log: r.Log, Calls: &r.requests,
 	})
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func place(ctx context.Context, d drivers.Driver, name schema.CloudName, m memor
 
 func (r *Reconciler) inspectionDue(m memory, name schema.CloudName) bool {
 	last, ok := m.firings[inspection(name)]
-	return !ok || r.Now().Sub(last) >= r.InspectEvery
+	return !ok || r.Now().Sub(last) >= r.InspectEvery || last.After(r.Now()) // or the clock was set back
 }
 
 func inspection(name schema.CloudName) string { return "inspect/" + string(name) }
@@ -162,6 +164,18 @@ type memory struct {
 	last    map[schema.Key]Intent // started last, by cluster
 
 	restored bool // from the board: the store has yet to be told
+}
+
+// knows fails for an owner that is not the one whose clusters this instance has
+// kept so far. By the new one none of them would be seen, and a second one of each
+// would be made.
+func (m *memory) knows(owner string) error {
+	if m.head.Owner == "" || m.head.Owner == owner {
+		return nil
+	}
+	return &drivers.Error{Kind: drivers.Denied, Op: "keep the clusters of owner " + owner, Err: fmt.Errorf(
+		"this instance has kept those of owner %s: not one of them would be seen any more, and each would be made a second time; set owner to %s again",
+		m.head.Owner, m.head.Owner)}
 }
 
 // remember reads the store. A store without a head is new or was lost: then the
@@ -192,7 +206,7 @@ func (r *Reconciler) remember(ctx context.Context, readOnly bool) (m memory, err
 	if err != nil {
 		return m, err
 	}
-	r.published = digests(files)
+	r.published, r.shownHead = digests(files), headOf(files)
 	if m.head.Commit == "" {
 		return m, m.restore(files, r.Now())
 	}

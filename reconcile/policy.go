@@ -15,6 +15,8 @@ import (
 // policy gathers the facts that Compute decides with.
 func (r *Reconciler) policy(ctx context.Context, l *look) diff.Policy {
 	p := diff.Policy{
+		Clock:           l.clock,
+		ReportDrift:     r.Config.Sync.Drift == schema.DriftReport,
 		Limits:          r.Config.Limits,
 		KnownBefore:     l.memory.head.Clusters,
 		Protected:       map[schema.Key]string{},
@@ -36,6 +38,9 @@ func (r *Reconciler) policy(ctx context.Context, l *look) diff.Policy {
 		p.Rewound = fmt.Sprintf("whether commit %s descends from %s, which was applied last, cannot be told",
 			short(l.report.Snapshot.Commit), short(l.memory.head.Commit))
 	}
+	if p.Rewound != "" {
+		p.Left = l.memory.head.Commit
+	}
 	for _, d := range l.memory.deletes {
 		p.Deletes[d.Cluster.Cloud]++
 	}
@@ -44,32 +49,29 @@ func (r *Reconciler) policy(ctx context.Context, l *look) diff.Policy {
 }
 
 func (r *Reconciler) clusterFacts(l *look, p *diff.Policy) {
-	observed := byKey(l.have.Clusters)
 	for k, f := range l.memory.facts {
-		switch f.Protection {
-		case Protected:
+		switch wanted := l.wanted[k] != nil; {
+		case wanted: // nothing deletes it
+		case f.Protection == Protected:
 			p.Protected[k] = "commit " + short(f.ProtectionCommit)
-		case Unprotected:
+		case f.Protection == Unprotected:
 			p.SeenUnprotected[k] = true
-		case Undeclared:
 		}
-		if o, ok := observed[k]; ok && f.DeletedID != "" && f.DeletedID == o.ID {
+		if f.DeletedID != "" && f.DeletedID == l.seenID(k) {
 			p.DeletedByUs[k] = true
+		}
+		if c := l.wanted[k]; c != nil && f.RecoverSpec != "" && f.RecoverSpec == c.Spec.Hash() {
+			p.Attempts[k] = f.RecoverAttempts
 		}
 	}
 	for _, i := range l.memory.intents { // a delete whose answer we did not live to see
-		if i.Op == diff.Delete && observed[i.Key].ID == i.ID {
+		if i.Op == diff.Delete && i.ID == l.seenID(i.Key) {
 			p.DeletedByUs[i.Key] = true
 		}
 	}
 	for k, i := range l.memory.last {
-		if i.ID == observed[k].ID || i.Op == diff.Create {
+		if i.Op == diff.Create || i.ID == l.seenID(k) {
 			p.Started[k] = i.Op
-		}
-	}
-	for _, c := range l.fleet.Clusters {
-		if f := l.memory.facts[c.Key]; f.RecoverSpec != "" && f.RecoverSpec == c.Spec.Hash() {
-			p.Attempts[c.Key] = f.RecoverAttempts
 		}
 	}
 }
@@ -80,10 +82,9 @@ func (r *Reconciler) clusterFacts(l *look, p *diff.Policy) {
 // not be read are objections as well.
 func (r *Reconciler) objections(ctx context.Context, l *look) map[schema.Key][]diff.Objection {
 	all := map[schema.Key][]diff.Objection{}
-	have, observed := l.have.Clusters, byKey(l.have.Clusters)
 	asked := map[schema.CloudName][]*schema.Cluster{}
 	for _, c := range l.fleet.Clusters {
-		if o, ok := observed[c.Key]; !ok || differs(o, c) {
+		if o, ok := l.seen[c.Key]; !ok || !r.told[c.Key].fitsStill(c, o) && differs(o, c) {
 			asked[c.Cloud] = append(asked[c.Cloud], c)
 		}
 	}
@@ -92,7 +93,7 @@ func (r *Reconciler) objections(ctx context.Context, l *look) map[schema.Key][]d
 		if !ok {
 			continue
 		}
-		found, err := checker.Check(ctx, want, have)
+		found, err := checker.Check(ctx, want, l.have.Clusters)
 		if err != nil {
 			for _, c := range want {
 				all[c.Key] = []diff.Objection{{Code: schema.CodeUnseen, Reason: "it could not be checked: " + err.Error()}}
@@ -108,7 +109,7 @@ func (r *Reconciler) objections(ctx context.Context, l *look) map[schema.Key][]d
 }
 
 // differs says that a cluster may get a step that boots nodes.
-func differs(o diff.Observed, c *schema.Cluster) bool {
+func differs(o *diff.Observed, c *schema.Cluster) bool {
 	if o.Spec == nil || !o.Spec.Same(&c.Spec) || o.Owner != diff.Ours ||
 		(o.Status != diff.CreateComplete && o.Status != diff.UpdateComplete) {
 		return true
@@ -121,12 +122,22 @@ func differs(o diff.Observed, c *schema.Cluster) bool {
 	return false
 }
 
-func byKey(have []diff.Observed) map[schema.Key]diff.Observed {
-	m := make(map[schema.Key]diff.Observed, len(have))
-	for _, o := range have {
-		m[o.Key] = o
+// byKey finds clusters where they are: to copy ten thousand is most of a run that
+// has nothing to do.
+func byKey(have []diff.Observed) map[schema.Key]*diff.Observed {
+	m := make(map[schema.Key]*diff.Observed, len(have))
+	for i := range have {
+		m[have[i].Key] = &have[i]
 	}
 	return m
+}
+
+// seenID is the backend's id of a cluster that was seen; empty: it was not.
+func (l *look) seenID(k schema.Key) string {
+	if o := l.seen[k]; o != nil {
+		return o.ID
+	}
+	return ""
 }
 
 // AckTrailer is the commit trailer that lets a held step through.

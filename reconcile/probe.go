@@ -27,11 +27,13 @@ func (r *Reconciler) decide(ctx context.Context, l *look, policy diff.Policy) di
 				asked[k], want[k.Cloud] = true, append(want[k.Cloud], k)
 			}
 		}
-		if len(want) == 0 {
+		work := l.attended(diff.WantsWorkload(plan))
+		if len(want) == 0 && len(work) == 0 {
 			return plan
 		}
 		have.Clusters = slices.Clone(have.Clusters)
 		r.probe(ctx, l, have.Clusters, want)
+		r.askWorkload(ctx, l, have.Clusters, work)
 		maskObserved(l.fleet, have.Clusters)
 	}
 }
@@ -64,7 +66,7 @@ func (r *Reconciler) probe(ctx context.Context, l *look, have []diff.Observed, w
 }
 
 // note writes answers down. What was asked and not answered is unknown.
-func note(have []diff.Observed, keys []schema.Key, answers map[schema.Key]diff.Observed, err error) {
+func note(have []diff.Observed, keys []schema.Key, answers map[schema.Key]*diff.Observed, err error) {
 	for i := range have {
 		o := &have[i]
 		if !slices.Contains(keys, o.Key) {

@@ -10,8 +10,10 @@
 //
 // Read RunOnce first: it is the story. secrets.go, observe.go and policy.go gather
 // what Compute decides on, and probe.go what only a cluster itself can say.
-// execute.go and forget.go carry out, record.go and status.go say what
-// came of it. source.go and recorder.go are the interfaces to Git and to the
+// execute.go (how fast: pace.go; with which requests: requests.go) and forget.go
+// carry out, live.go is for what goes
+// on inside clusters: their health, and drains. record.go, told.go and status.go say
+// what came of it. source.go and recorder.go are the interfaces to Git and to the
 // local store, whose implementations are the packages below this one.
 package reconcile
 
@@ -54,13 +56,23 @@ type Reconciler struct {
 	// InspectEvery is how often servers are listed to find those that somebody
 	// deleted; 0 means each run.
 	InspectEvery time.Duration
+	// Patience is for clusters that are slow to answer, or to let pods go.
+	Patience Patience
+	Pace     Pace
+	// Calls is told of every request to a cloud; nil: nobody is.
+	Calls drivers.CallWatcher
 
 	once      sync.Once
+	requests  requests
 	loader    *schema.Loader
 	digests   schema.Digester           // of secrets that were read
 	clouds    map[access]drivers.Driver // opened so far
-	forgotten map[string]bool           // backend ids of clusters whose keys are gone
-	published map[string]string         // digest by path of the status files on the board; nil: not yet read
+	forgotten map[string]bool           // backend ids of clusters whose keys are gone; with "record " before, of those whose record is
+	published map[string]string         // digest by path of our files on the board; nil: not yet read
+	wanted    index                     // of the last fleet
+	told      map[schema.Key]*told      // by the last run
+	declared  string                    // the commit whose protection the store has from us
+	shownHead Head                      // that the board shows
 }
 
 // RunOnce makes one pass with writes. Its error means that nothing was
@@ -76,11 +88,21 @@ func (r *Reconciler) RunOnce(ctx context.Context) (Report, error) {
 		return look.report, ErrStale
 	}
 	r.forget(ctx, look)
-	look.report.Results = r.execute(ctx, look)
-	look.report.Records = records(look)
+	r.carryOut(ctx, look)
+	r.did(look, "execute")
+	r.tell(look)
 	err = r.record(ctx, look)
-	look.report.StatusError = r.publish(ctx, &look.report)
+	r.did(look, "record")
+	look.report.StatusError = r.publish(ctx, look)
+	r.did(look, "publish")
 	return look.report, err
+}
+
+// did notes how long a part of a run took.
+func (r *Reconciler) did(l *look, part string) {
+	now := r.Now()
+	l.report.Phases = append(l.report.Phases, Phase{part, now.Sub(l.since)})
+	l.since = now
 }
 
 // Plan is RunOnce up to the decision: it only reads. The report has no records.
@@ -98,19 +120,27 @@ type access struct {
 // look is what a run knows when it has decided.
 type look struct {
 	report  Report
+	since   time.Time // when the part of the run began that is under way
 	fleet   *schema.Fleet
+	wanted  map[schema.Key]*schema.Cluster // those of fleet
 	have    diff.Have
+	seen    map[schema.Key]*diff.Observed   // those of have
+	of      map[schema.CloudName][2]int     // where in have those of a cloud begin and end
 	unread  map[schema.Key][]diff.Objection // of secrets that could not be read
 	memory  memory
 	drivers map[schema.CloudName]drivers.Driver
 	places  map[schema.CloudName]drivers.Place
 
+	clock       diff.Clock
+	schedules   []string            // of groups, seen for the first time: the names of their firings
+	outdated    []string            // those of schedules that the fleet no longer has
 	deletedByUs map[schema.Key]bool // diff.Policy's
 	unforgotten map[schema.Key]bool // gone, and their keys could not be removed
 
 	inspected map[schema.CloudName]bool
 	overdue   map[schema.Key]string // in motion for too long: since when
-	lastSeen  []diff.Observed       // of the clouds that cannot be read now: for people, not for decisions
+	health    map[schema.Key]drivers.Health
+	lastSeen  []diff.Observed // of the clouds that cannot be read now: for people, not for decisions
 }
 
 // look fetches, loads, reads secrets, observes and decides. With an error it is
@@ -119,25 +149,36 @@ func (r *Reconciler) look(ctx context.Context, readOnly bool) (*look, error) {
 	r.once.Do(func() {
 		r.loader, r.clouds = schema.NewLoader(), map[access]drivers.Driver{}
 		r.forgotten = map[string]bool{}
-		r.loader.Config = &r.Config
+		r.loader.Config, r.requests.next = &r.Config, r.Calls
 	})
 	l := &look{report: Report{Run: runID(), StartedAt: r.Now()}}
+	l.since = l.report.StartedAt
 	var err error
 	if l.memory, err = r.remember(ctx, readOnly); err != nil {
+		return l, err
+	}
+	if err := l.memory.knows(r.Config.Owner); err != nil {
 		return l, err
 	}
 	if l.report.Snapshot, err = r.Source.Fetch(ctx, l.memory.head.Commit); err != nil {
 		return l, err
 	}
+	r.did(l, "fetch")
 	if l.fleet, err = r.loader.Load(l.report.Snapshot.Files); err != nil {
 		return l, err
 	}
 	l.report.Warnings = l.fleet.Warnings
 	l.fleet, l.unread = r.resolveSecrets(l.fleet)
+	l.clock = r.clock(l)
+	l.fleet = l.clock.Now(l.fleet)
+	l.wanted = r.wanted.of(l.fleet)
+	r.did(l, "load")
 	r.observe(ctx, l, readOnly)
+	r.did(l, "observe")
 	policy := r.policy(ctx, l)
 	l.deletedByUs = policy.DeletedByUs
 	l.overdue, l.report.Plan = policy.Overdue, r.decide(ctx, l, policy)
+	r.did(l, "decide")
 	r.Log.Debug("planned", zap.String("run", l.report.Run), zap.String("commit", l.report.Snapshot.Commit),
 		zap.Int("steps", len(l.report.Plan.Steps)), zap.Int("in_sync", l.report.Plan.InSync))
 	return l, nil
@@ -151,10 +192,19 @@ type Report struct {
 	Warnings    schema.Problems // of the fleet: what is hardly meant
 	Plan        diff.Plan
 	Results     []Result
+	Draining    []Draining                 // steps that wait for pods to leave their nodes
 	Records     []Record                   // of every cluster that is wanted or seen, sorted; not of a plan
 	Unread      map[schema.CloudName]error // the clouds that could not be read, and why
 	Guards      Guards
-	StatusError error // why the board could not be written; the next run tries again
+	Next        time.Time // when the clock next changes what may be done; zero: never
+	StatusError error     // why the board could not be written; the next run tries again
+	Phases      []Phase   // in order
+}
+
+// Phase is a part of a run: fetch, load, observe, decide, execute, record, publish.
+type Phase struct {
+	Name string
+	Took time.Duration
 }
 
 // Result is what came of one step.

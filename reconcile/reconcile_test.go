@@ -99,6 +99,30 @@ func TestProtectionAndDeletesSurviveALostStore(t *testing.T) {
 	w.clusters("e")
 }
 
+// Commits beside the fleet, our own status among them, are no news: a board on
+// the fleet's branch would else beget a commit by each of its commits.
+func TestACommitBesideTheFleetIsNoNews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.commit("a.yaml", cluster("a"))
+	w.settle()
+	commits := len(w.board.messages)
+	for range 2 {
+		w.commit() // the tree stays
+		w.settle()
+		w.machine() // nor after a restart without a store
+	}
+	w.settle()
+	if now := len(w.board.messages); now != commits {
+		t.Errorf("%d more status commits: %q", now-commits, w.board.messages[commits:])
+	}
+	w.commit("a.yaml", cluster("a", "nodeCount: 5"))
+	w.settle()
+	if len(w.board.messages) == commits {
+		t.Error("a new tree is no news either")
+	}
+}
+
 func TestAnEmptiedRepositoryDeletesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -124,7 +148,8 @@ func TestARewoundBranchIsHeldUntilAcknowledged(t *testing.T) {
 	held := w.run()
 	w.want(held, "resize lab/a held by rewound")
 	w.want(w.run(), "resize lab/a held by rewound")
-	w.repo.commits[len(w.repo.commits)-1].Message = ack(t, held.Plan, diff.GuardRewound)
+	head := &w.repo.commits[len(w.repo.commits)-1]
+	head.Message, head.Hash = ack(t, held.Plan, diff.GuardRewound), head.Hash+"'" // whoever says so makes another head
 	w.want(w.run(), "resize lab/a")
 }
 

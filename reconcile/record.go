@@ -2,12 +2,13 @@ package reconcile
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/schema"
 )
 
@@ -21,6 +22,8 @@ type Record struct {
 	ClusterTemplateID string            `json:"cluster_template_id,omitempty"`
 	Status            string            `json:"status"`
 	StatusReason      string            `json:"status_reason,omitempty"`
+	HealthStatus      string            `json:"health_status,omitempty"` // as of the last look while it stood still; empty: not asked
+	HealthReason      map[string]string `json:"health_status_reason,omitempty"`
 	StackID           string            `json:"stack_id,omitempty"`
 	ProjectID         string            `json:"project_id,omitempty"`
 	COE               string            `json:"coe,omitempty"`
@@ -50,11 +53,14 @@ type Record struct {
 	ClusterType        string           `json:"cluster_type,omitempty"`
 	ImageID            string           `json:"image_id,omitempty"`
 	DeletionProtection bool             `json:"deletion_protection"`
-	Declared           string           `json:"declared,omitempty"` // file:line:column of the document
-	Progress           string           `json:"progress,omitempty"` // of an upgrade under way: "upgrade 3/7 to v1.30.14, then v1.31.14"
-	Advice             string           `json:"advice,omitempty"`   // what to do if it does not get on, and what happens by itself
-	Pending            []string         `json:"pending,omitempty"`  // steps that the next runs take
+	Suspended          string           `json:"suspended,omitempty"` // by whom, until when, why
+	Sizes              []string         `json:"sizes,omitempty"`     // of groups that have them by schedule, and what comes next
+	Declared           string           `json:"declared,omitempty"`  // file:line:column of the document
+	Progress           string           `json:"progress,omitempty"`  // of an upgrade under way: "upgrade 3/7 to v1.30.14, then v1.31.14"; of a drain: "draining NODE: 3 pods left"
+	Advice             string           `json:"advice,omitempty"`    // what to do if it does not get on, and what happens by itself
+	Pending            []string         `json:"pending,omitempty"`   // steps that the next runs take
 	Held               []string         `json:"held,omitempty"`
+	Holds              []Hold           `json:"holds,omitempty"` // the same taken apart; not on the board, where each plan's tokens would be a commit
 	Drift              []string         `json:"drift,omitempty"`
 }
 
@@ -81,6 +87,14 @@ type RecordNode struct {
 	Versions string `json:"versions,omitempty"`
 }
 
+// Hold is a step that a guard holds.
+type Hold struct {
+	Step   string `json:"step"`
+	Guard  string `json:"guard"`
+	Reason string `json:"reason"`
+	Ack    string `json:"ack,omitempty"` // diff.Held's
+}
+
 // Key is the record's cluster.
 func (r Record) Key() schema.Key {
 	return schema.Key{Cloud: r.Cloud, Name: schema.ClusterName(r.Name)}
@@ -94,54 +108,32 @@ func (r Record) Steps() []string {
 	return append([]string{r.Progress}, r.Pending...)
 }
 
+// Ails is what is wrong with a cluster by its own word: "node-1.Ready False"; empty
+// if nothing is, or if it cannot be asked.
+func (r Record) Ails() string {
+	if r.HealthStatus != string(drivers.Unhealthy) {
+		return ""
+	}
+	var wrong []string
+	for _, what := range slices.Sorted(maps.Keys(r.HealthReason)) {
+		if is := r.HealthReason[what]; is != "ok" && is != "True" {
+			wrong = append(wrong, what+" "+is)
+		}
+	}
+	if len(wrong) > maxAils {
+		wrong = append(wrong[:maxAils], fmt.Sprintf("and %d more", len(wrong)-maxAils))
+	}
+	return strings.Join(wrong, ", ")
+}
+
+// maxAils is how much of it a line bears.
+const maxAils = 5
+
 // Statuses that Magnum does not have, of clusters that do not exist.
 const (
 	statusUnknown  = "UNKNOWN"  // the cloud could not be read
 	statusDeclared = "DECLARED" // in Git, not yet in the cloud
 )
-
-// records are those of every cluster that is wanted or seen, in order.
-func records(l *look) []Record {
-	observed, wanted := byKey(append(l.lastSeen, l.have.Clusters...)), map[schema.Key]*schema.Cluster{}
-	keys := map[schema.Key]bool{}
-	for _, c := range l.fleet.Clusters {
-		wanted[c.Key], keys[c.Key] = c, true
-	}
-	for k, o := range observed {
-		if o.Owner != diff.Foreign && (o.Status != diff.DeleteComplete || wanted[k] != nil) {
-			keys[k] = true
-		}
-	}
-	steps := map[schema.Key][]diff.Step{}
-	for _, s := range l.report.Plan.Steps {
-		steps[s.Cluster] = append(steps[s.Cluster], s)
-	}
-	started := map[schema.Key]Result{}
-	for _, r := range l.report.Results {
-		started[r.Step.Cluster] = r
-	}
-	all := make([]Record, 0, len(keys))
-	for k := range keys {
-		o, seen := observed[k]
-		rec := Record{Name: string(k.Name), Cloud: k.Cloud, Status: statusDeclared, NodeAddresses: []string{}, MasterAddresses: []string{}}
-		rec.declared(wanted[k], l.memory.facts[k])
-		if seen && o.Owner != diff.Foreign {
-			rec.observed(o)
-			rec.ProjectID = l.places[k.Cloud].ProjectID
-		}
-		if reason, unknown := l.have.Unknown[k.Cloud]; unknown {
-			rec.Status, rec.StatusReason = statusUnknown, reason
-		}
-		rec.planned(steps[k], started[k])
-		rec.started(started[k])
-		if rec.Advice = advise(steps[k], started[k], l.overdue[k]); l.overdue[k] != "" {
-			rec.StatusReason = rec.Status + " " + l.overdue[k]
-		}
-		all = append(all, rec)
-	}
-	slices.SortFunc(all, func(a, b Record) int { return a.Key().Compare(b.Key()) })
-	return all
-}
 
 // declared fills in what Git says. What Git no longer has is protected as it
 // was declared last.
@@ -152,12 +144,15 @@ func (r *Record) declared(c *schema.Cluster, f Facts) {
 	}
 	r.ClusterTemplateID, r.Declared = string(c.Template), c.Pos.String()
 	r.CreateTimeout, r.DeletionProtection = c.Policy.CreateTimeout, c.Policy.DeletionProtection
+	if c.Policy.Suspend {
+		r.Suspended = c.Policy.Suspension.String()
+	}
 	r.spec(&c.Spec)
 }
 
 // observed fills in what the cloud says. The attributes are those that were
 // last asked for: Magnum shows those of the stack as well.
-func (r *Record) observed(o diff.Observed) {
+func (r *Record) observed(o *diff.Observed) {
 	r.UUID, r.StackID = o.ID, o.ID
 	r.Status, r.StatusReason = string(o.Status), o.Reason
 	r.APIAddress, r.ClusterType = o.APIAddress, o.Type
@@ -258,6 +253,7 @@ func (r *Record) planned(steps []diff.Step, done Result) {
 		case later:
 		case s.Held != nil:
 			r.Held = append(r.Held, fmt.Sprintf("%s: %s: %s", name, s.Held.Guard, s.Held.Reason))
+			r.Holds = append(r.Holds, Hold{name, s.Held.Guard, s.Held.Reason, s.Held.Ack})
 		case begun, s.Op == diff.Wait:
 			r.Progress = s.Progress()
 		case s.Op == diff.Upgrade:
@@ -288,14 +284,12 @@ func (r *Record) started(x Result) {
 	}
 }
 
-func encodeRecords(records []Record) (map[schema.Key][]byte, error) {
-	m := make(map[schema.Key][]byte, len(records))
-	for _, r := range records {
-		b, err := json.Marshal(r)
-		if err != nil {
-			return nil, err
-		}
-		m[r.Key()] = b
+// live fills in what the cluster itself says: how it is, and which pods a step
+// waits for.
+func (r *Record) live(h drivers.Health, d Draining) {
+	r.HealthStatus, r.HealthReason = string(h.Status), h.Reason
+	r.Pending = append(r.Pending, h.Undone...)
+	if len(d.Left) > 0 {
+		r.Progress = strings.Join(d.Left, "; ")
 	}
-	return m, nil
 }

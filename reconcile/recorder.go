@@ -18,13 +18,13 @@ type Recorder interface {
 
 	// Begin is durable before it returns, and comes before the call.
 	Begin(ctx context.Context, i Intent) error
-	Finish(ctx context.Context, operation, outcome string, at time.Time) error
+	Finish(ctx context.Context, operation string, e Ending) error
 	OpenIntents(ctx context.Context) ([]Intent, error)
 	// LastIntents are, for each cluster, the last one that the cloud accepted or
 	// may have accepted, as far as they are kept.
 	LastIntents(ctx context.Context) (map[schema.Key]Intent, error)
 
-	Facts(ctx context.Context) (map[schema.Key]Facts, error)
+	Facts(ctx context.Context) (map[schema.Key]Facts, error) // not to be changed, as LastIntents
 	DeclareProtection(ctx context.Context, commit string, declared map[schema.Key]bool) error
 	Deleted(ctx context.Context, k schema.Key, id string, at time.Time) error
 	DeletesSince(ctx context.Context, t time.Time) ([]Deletion, error)
@@ -42,6 +42,8 @@ type Recorder interface {
 	SaveRecords(ctx context.Context, records map[schema.Key][]byte) error
 	Fired(ctx context.Context, schedule string, at time.Time) error
 	Firings(ctx context.Context) (map[string]time.Time, error)
+	// Unschedule forgets when schedules fired that are there no more.
+	Unschedule(ctx context.Context, schedules []string) error
 }
 
 // Intent is a step that is about to be carried out. One that is still open at
@@ -54,6 +56,24 @@ type Intent struct {
 	Version   string // observed version that the step was planned on
 	SpecHash  string // of the spec that it asks for; empty for delete
 	At        time.Time
+	Run       string // that began it
+	Commit    string // that it was planned at
+}
+
+// Ending is how an intent ended.
+type Ending struct {
+	Outcome string // Accepted, Resolved, or the kind of the error
+	Reason  string // the error's text, for people; without secrets
+	// Requests are the ids that the cloud gave to the requests which changed
+	// something for it, in their order, with their service: "orchestration req-1".
+	Requests []string
+	At       time.Time
+}
+
+// Step is an intent as the history has it.
+type Step struct {
+	Intent
+	Ended Ending // zero: it has not
 }
 
 // How intents end that may have changed something. Any other outcome is the kind
@@ -76,6 +96,7 @@ type Head struct {
 	Tree     string    `json:"tree"` // of the fleet's path
 	Clusters int       `json:"clusters"`
 	At       time.Time `json:"at"`
+	Owner    string    `json:"-"` // of the clusters; the board says it elsewhere. Empty: not known
 }
 
 // Facts are what is known of a cluster besides what Git and the cloud say now.

@@ -29,8 +29,8 @@ type SecretReader struct {
 // most 1 MiB.
 const maxSecret = 64 << 10
 
-// text reads a secret. Its error says who can act, and never what was read.
-func (r SecretReader) text(s schema.Secret) (string, error) {
+// Text reads a secret. Its error says who can act, and never what was read.
+func (r SecretReader) Text(s schema.Secret) (string, error) {
 	what, text, err := "file "+s.File, "", error(nil)
 	if s.Env != "" {
 		what = "environment variable " + s.Env
@@ -43,9 +43,9 @@ func (r SecretReader) text(s schema.Secret) (string, error) {
 	case text == "":
 		err = errors.New("is empty: give it the value")
 	case len(text) > maxSecret:
-		err = fmt.Errorf("has more than %d bytes, which no label takes: give it the value alone", maxSecret)
+		err = fmt.Errorf("has more than %d bytes: give it the value alone", maxSecret)
 	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
-		err = errors.New("is no text (UTF-8), and a label is: encode the value")
+		err = errors.New("is no text (UTF-8): encode the value")
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s %w", what, err)
@@ -59,7 +59,7 @@ func (r SecretReader) env(name string) (string, error) {
 			return text, nil
 		}
 	}
-	return "", errors.New("is not set where jeroboam runs: set it there, or correct secretLabels")
+	return "", errors.New("is not set where jeroboam runs: set it there, or correct what refers to it")
 }
 
 // file reads a file, one newline at its end left out. One that everybody may
@@ -98,7 +98,7 @@ func (r SecretReader) file(path string) (string, error) {
 func unreadable(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("is not there where jeroboam runs: put it there, or correct secretLabels")
+		return errors.New("is not there where jeroboam runs: put it there, or correct what refers to it")
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("may not be read by the user that jeroboam runs as: give it the right")
 	}
@@ -187,7 +187,7 @@ func (r *resolution) secret(key string, s schema.Secret, texts map[string]schema
 	}
 	got, ok := r.read[s]
 	if !ok {
-		got.text, got.err = r.reader.text(s)
+		got.text, got.err = r.reader.Text(s)
 		r.read[s] = got
 	}
 	if got.err != nil {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"jeroboam.io/jeroboam/schema"
@@ -25,6 +26,10 @@ type Snapshot struct {
 	Time    time.Time
 	Files   []schema.File // positions are relative to the repository's root
 
+	// Distrust is what the repository's rules for signatures have against the head
+	// of the branch; nil: nothing.
+	Distrust *Distrust
+
 	// Descends says whether the head descends from (or is) the applied commit.
 	Descends Ancestry
 	// Commits are those after the applied one up to the head, newest first, at
@@ -33,6 +38,28 @@ type Snapshot struct {
 	// acknowledges holds until it is done, not for the one run that sees it first.
 	Commits []Commit
 }
+
+// Distrust is a head of the branch that nobody vouches for.
+type Distrust struct {
+	Commit  string `json:"commit"`
+	Author  string `json:"author"`
+	Subject string `json:"subject"`
+	Reason  string `json:"reason"`
+	// Held: the snapshot is not of this commit but of the one before it that was
+	// believed. Otherwise it is of this commit, and somebody should know.
+	Held bool `json:"held"`
+}
+
+func (d *Distrust) String() string {
+	text := fmt.Sprintf("commit %s of %s (%s): %s", short(d.Commit), d.Author, d.Subject, d.Reason)
+	if d.Held {
+		return "held: " + text + "; nothing of it is applied"
+	}
+	return text
+}
+
+// Error is for a source that has nothing before the held commit.
+func (d *Distrust) Error() string { return d.String() }
 
 // Commit is one commit of the desired branch.
 type Commit struct {
@@ -65,7 +92,8 @@ type Board interface {
 // StatusCommit is one change of the board.
 type StatusCommit struct {
 	Changed map[string][]byte // by path; nil content removes
-	// All gives every file of ours; it is called when the tip is not ours.
+	// All gives every file of ours; it is called when the tip is not ours, perhaps
+	// later and by another goroutine: nobody changes what it gives.
 	All     func() map[string][]byte
 	Message string // subject, body, trailers
 	Time    time.Time

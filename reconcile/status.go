@@ -2,14 +2,15 @@ package reconcile
 
 import (
 	"bytes"
-	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -43,12 +44,18 @@ type summary struct {
 	Held          int                         `json:"held"`
 	Drifted       int                         `json:"drifted"`
 	Unknown       map[schema.CloudName]string `json:"unknownClouds,omitempty"`
+	Head          *Distrust                   `json:"distrustedHead,omitempty"`
 	Guards        Guards                      `json:"guards"`
 }
 
 func (r *Reconciler) guards(ctx context.Context) (g Guards, err error) {
 	if g.Head, err = r.Store.Head(ctx); err != nil {
 		return g, err
+	}
+	// The first commit with a tree stands for those after it: where people, or we
+	// with the status itself, commit beside the fleet, each commit would be another.
+	if shown := r.shownHead; shown.Tree == g.Head.Tree && shown.Clusters == g.Head.Clusters && shown.Commit != "" {
+		g.Head = shown
 	}
 	if g.Deletes, err = r.Store.DeletesSince(ctx, r.Now().Add(-24*time.Hour)); err != nil {
 		return g, err
@@ -60,36 +67,94 @@ func (r *Reconciler) guards(ctx context.Context) (g Guards, err error) {
 // publish writes what differs from the board. A failure is kept in the report
 // and made good by the next run, which finds the difference again: status never
 // stands in the way of the work.
-func (r *Reconciler) publish(ctx context.Context, report *Report) error {
+func (r *Reconciler) publish(ctx context.Context, l *look) error {
+	report := &l.report
 	if r.Board == nil {
 		return nil
 	}
-	files, err := StatusFiles(r.Config, *report)
+	changed, err := r.unpublished(l)
 	if err != nil {
 		return err
-	}
-	now := digests(files)
-	changed := map[string][]byte{}
-	for p, text := range files {
-		if r.published[p] != now[p] {
-			changed[p] = text
-		}
-	}
-	for p := range r.published {
-		if _, kept := files[p]; !kept && ours(p) {
-			changed[p] = nil
-		}
 	}
 	if len(changed) == 0 {
 		return nil
 	}
-	_, err = r.Board.WriteStatus(ctx, StatusCommit{
-		Changed: changed, All: func() map[string][]byte { return files }, Message: statusMessage(r.Config, *report), Time: r.Now(),
-	})
-	if err == nil {
-		r.published = now
+	config, told := r.Config, Report{
+		Run: report.Run, StartedAt: report.StartedAt, Snapshot: report.Snapshot, Plan: report.Plan, Results: report.Results,
+		Records: report.Records, Guards: report.Guards,
 	}
-	return err
+	all := sync.OnceValue(func() map[string][]byte {
+		files, err := StatusFiles(config, told)
+		if err != nil {
+			panic("reconcile: " + err.Error()) // each was rendered before
+		}
+		return files
+	})
+	_, err = r.Board.WriteStatus(ctx, StatusCommit{Changed: changed, All: all, Message: statusMessage(r.Config, *report), Time: r.Now()})
+	if err != nil {
+		return err
+	}
+	if r.published == nil { // it could not be read
+		r.published = map[string]string{}
+	}
+	for p, text := range changed {
+		if r.published[p] = digest(text); text == nil {
+			delete(r.published, p)
+		}
+	}
+	r.shownHead = report.Guards.Head
+	return nil
+}
+
+// unpublished are the files that the board does not have so; nil: it has one too many.
+func (r *Reconciler) unpublished(l *look) (map[string][]byte, error) {
+	changed, kept := map[string][]byte{}, 0
+	for _, t := range r.told {
+		was, there := r.published[t.file]
+		if there {
+			kept++
+		}
+		if !t.fresh && t.page == was && there {
+			continue
+		}
+		text, err := statusFile(t.record)
+		if err != nil {
+			return nil, err
+		}
+		if t.page = digest(text); t.page != was {
+			changed[t.file] = text
+		}
+	}
+	s, err := summaryText(r.Config, l.report)
+	if err != nil {
+		return nil, err
+	}
+	for p, text := range map[string][]byte{summaryFile: s, readmeFile: readme(r.Config, l.report)} {
+		was, there := r.published[p]
+		if there {
+			kept++
+		}
+		if digest(text) != was {
+			changed[p] = text
+		}
+	}
+	if kept < len(r.published) {
+		r.obsolete(changed)
+	}
+	return changed, nil
+}
+
+// obsolete adds what the board has of clusters that nothing is told of.
+func (r *Reconciler) obsolete(changed map[string][]byte) {
+	current := map[string]bool{summaryFile: true, readmeFile: true}
+	for _, t := range r.told {
+		current[t.file] = true
+	}
+	for p := range r.published {
+		if !current[p] {
+			changed[p] = nil
+		}
+	}
 }
 
 // ours says that a path of the board is one that we write.
@@ -97,31 +162,57 @@ func ours(p string) bool {
 	return p == summaryFile || p == readmeFile || strings.HasPrefix(p, statusFolder+"/")
 }
 
+// digests are those of our files.
 func digests(files map[string][]byte) map[string]string {
 	m := make(map[string]string, len(files))
 	for p, text := range files {
-		m[p] = schema.Digest(text)
+		if ours(p) {
+			m[p] = digest(text)
+		}
 	}
 	return m
+}
+
+// digest stands for a text.
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return string(sum[:16])
 }
 
 // StatusFiles renders a report as the files of the board.
 func StatusFiles(c schema.Config, report Report) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, rec := range report.Records {
-		text, err := yaml.Marshal(settledNodes(rec))
+		text, err := statusFile(rec)
 		if err != nil {
-			return nil, fmt.Errorf("render status of %s: %w", rec.Key(), err)
+			return nil, err
 		}
 		files[statusPath(rec.Key())] = text
 	}
+	s, err := summaryText(c, report)
+	if err != nil {
+		return nil, err
+	}
+	files[summaryFile], files[readmeFile] = s, readme(c, report)
+	return files, nil
+}
+
+// statusFile is a record as the board has it.
+func statusFile(rec Record) ([]byte, error) {
+	rec.Holds = nil
+	text, err := yaml.Marshal(settledNodes(rec))
+	if err != nil {
+		return nil, fmt.Errorf("render status of %s: %w", rec.Key(), err)
+	}
+	return text, nil
+}
+
+func summaryText(c schema.Config, report Report) ([]byte, error) {
 	s, err := json.MarshalIndent(summaryOf(c, report), "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", summaryFile, err)
 	}
-	files[summaryFile] = append(s, '\n')
-	files[readmeFile] = readme(c, report)
-	return files, nil
+	return append(s, '\n'), nil
 }
 
 // settledNodes leaves out nodes of a cluster in motion: an update visits each of
@@ -144,9 +235,10 @@ func statusPath(k schema.Key) string {
 func summaryOf(c schema.Config, report Report) summary {
 	s := summary{
 		FormatVersion: "1.0", Instance: c.Instance, Owner: c.Owner,
-		Clusters: len(report.Records), ByStatus: map[string]int{}, Guards: report.Guards,
+		Clusters: len(report.Records), ByStatus: map[string]int{}, Head: report.Snapshot.Distrust, Guards: report.Guards,
 	}
-	for _, r := range report.Records {
+	for i := range report.Records {
+		r := &report.Records[i]
 		s.ByStatus[r.Status]++
 		if len(r.Held) > 0 {
 			s.Held++
@@ -191,6 +283,9 @@ func readme(c schema.Config, report Report) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Clusters of %s\n\n", c.Instance)
 	fmt.Fprintf(&b, "%s. Written by Jeroboam; changes here are overwritten.\n\n", headline(report))
+	if d := report.Snapshot.Distrust; d != nil {
+		fmt.Fprintf(&b, "**The head of the branch is not vouched for**: %s\n\n", cell(d.String()))
+	}
 	for _, u := range report.Plan.Unknown {
 		fmt.Fprintf(&b, "**Cloud %s is unknown**: %s\n\n", u.Cloud, cell(u.Reason))
 	}
@@ -198,26 +293,43 @@ func readme(c schema.Config, report Report) []byte {
 		return b.Bytes()
 	}
 	b.WriteString("| cluster | status | nodes | template | steps | remarks |\n|--|--|--|--|--|--|\n")
-	rows := slices.Clone(report.Records)
-	slices.SortStableFunc(rows, func(x, y Record) int { return cmp.Compare(attention(y), attention(x)) })
-	for i, r := range rows {
-		if i == maxRows {
-			fmt.Fprintf(&b, "\n%d more are in `%s/`.\n", len(rows)-maxRows, statusFolder)
-			break
-		}
-		fmt.Fprintf(&b, "| [%s](%s) | %s | %d | %s | %s | %s |\n", r.Key(), statusPath(r.Key()), r.Status,
+	for _, r := range byAttention(report.Records) {
+		fmt.Fprintf(&b, "| [%s](%s) | %s | %d | %s | %s | %s |\n", r.Key(), statusPath(r.Key()), statusAndHealth(r),
 			r.NodeCount+r.MasterCount, r.ClusterTemplateID, cell(strings.Join(r.Steps(), ", ")), cell(remarks(r)))
+	}
+	if more := len(report.Records) - maxRows; more > 0 {
+		fmt.Fprintf(&b, "\n%d more are in `%s/`.\n", more, statusFolder)
 	}
 	return b.Bytes()
 }
 
+// byAttention are the first maxRows of records, those in trouble first.
+func byAttention(records []Record) []*Record {
+	var ranked [4][]*Record
+	for i := range records {
+		if rank := attention(&records[i]); len(ranked[rank]) < maxRows {
+			ranked[rank] = append(ranked[rank], &records[i])
+		}
+	}
+	rows := slices.Concat(ranked[3], ranked[2], ranked[1], ranked[0])
+	return rows[:min(len(rows), maxRows)]
+}
+
+// statusAndHealth is a cluster's status, with its health if there is more to say.
+func statusAndHealth(r *Record) string {
+	if r.HealthStatus == "" || r.HealthStatus == string(drivers.Healthy) {
+		return r.Status
+	}
+	return r.Status + ", " + r.HealthStatus
+}
+
 // attention ranks a record: trouble, then what is held or drifted, then what
 // moves, then the rest.
-func attention(r Record) int {
+func attention(r *Record) int {
 	switch {
 	case strings.HasSuffix(r.Status, "_FAILED"), r.Status == statusUnknown, len(r.Faults) > 0:
 		return 3
-	case len(r.Held) > 0, len(r.Drift) > 0:
+	case len(r.Held) > 0, len(r.Drift) > 0, r.Ails() != "":
 		return 2
 	case strings.HasSuffix(r.Status, "_IN_PROGRESS"), len(r.Pending) > 0:
 		return 1
@@ -225,7 +337,7 @@ func attention(r Record) int {
 	return 0
 }
 
-func remarks(r Record) string {
+func remarks(r *Record) string {
 	var parts []string
 	if strings.HasSuffix(r.Status, "_FAILED") || r.Status == statusUnknown || r.Advice != "" {
 		parts = append(parts, r.StatusReason)
@@ -236,6 +348,9 @@ func remarks(r Record) string {
 	}
 	if r.Advice != "" {
 		parts = append(parts, r.Advice)
+	}
+	if ails := r.Ails(); ails != "" {
+		parts = append(parts, "unhealthy: "+ails)
 	}
 	for _, h := range r.Held {
 		parts = append(parts, "held: "+h)
@@ -258,7 +373,8 @@ func cell(s string) string {
 // headline counts the clusters by how they are.
 func headline(report Report) string {
 	var complete, failed, moving, held, other int
-	for _, r := range report.Records {
+	for i := range report.Records {
+		r := &report.Records[i]
 		switch {
 		case strings.HasSuffix(r.Status, "_COMPLETE"):
 			complete++
@@ -291,6 +407,9 @@ func headline(report Report) string {
 func statusMessage(c schema.Config, report Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "status: %s (config@%s)\n\n", headline(report), short(report.Snapshot.Commit))
+	for _, x := range report.Draining {
+		fmt.Fprintf(&b, "%s %s waits: %s\n", x.Step.Op, x.Step.Cluster, strings.Join(x.Left, "; "))
+	}
 	for _, x := range report.Results {
 		outcome := "started"
 		if x.Err != nil {
@@ -298,11 +417,20 @@ func statusMessage(c schema.Config, report Report) string {
 		}
 		fmt.Fprintf(&b, "%s %s %s\n", x.Step.Op, x.Step.Cluster, outcome)
 	}
-	if len(report.Results) > 0 {
+	if len(report.Results)+len(report.Draining) > 0 {
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "Jeroboam-Instance: %s\nJeroboam-Config-Commit: %s\nJeroboam-Run: %s\n", c.Instance, report.Snapshot.Commit, report.Run)
 	return b.String()
+}
+
+// headOf is the head that a board shows; zero if it shows none.
+func headOf(files map[string][]byte) Head {
+	var s summary
+	if json.Unmarshal(files[summaryFile], &s) != nil {
+		return Head{} // who needs more of it says what is wrong
+	}
+	return s.Guards.Head
 }
 
 // restore takes from the board what a new or lost store does not have.
@@ -316,6 +444,7 @@ func (m *memory) restore(files map[string][]byte, now time.Time) error {
 		return fmt.Errorf("the board's %s, which guards need because the local store is new, cannot be read: %w", summaryFile, err)
 	}
 	m.head, m.restored = s.Guards.Head, true
+	m.head.Owner = s.Owner
 	for _, d := range s.Guards.Deletes {
 		if now.Sub(d.At) < 24*time.Hour {
 			m.deletes = append(m.deletes, d)
@@ -330,6 +459,7 @@ func (m *memory) restore(files map[string][]byte, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("guards need it because the local store is new: %w", err)
 	}
+	m.facts = maps.Clone(m.facts) // which are the store's
 	for _, rec := range records {
 		if f := m.facts[rec.Key()]; f.Protection == Undeclared {
 			f.Protection, f.ProtectionCommit = Protected, s.Guards.Head.Commit

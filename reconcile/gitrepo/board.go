@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,11 +59,26 @@ func (r *Repo) ReadStatus(ctx context.Context) (map[string][]byte, error) {
 	if _, err := r.remote.pull(ctx, s, ask{want: tip, depth: 1}, store); err != nil {
 		return nil, err
 	}
-	files, err := allFiles(store, tip)
+	files, err := allFiles(store, tip, r.o.StatusPath)
 	if err != nil {
 		return nil, r.remote.fail(ctx, "read the status branch of", err)
 	}
 	return files, nil
+}
+
+// CanWrite asks the server for a push and sends none. Most servers refuse here
+// already; some only look at what is pushed.
+func (r *Repo) CanWrite(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
+	defer cancel()
+	if err := r.hasBoard(); err != nil {
+		return err
+	}
+	s, err := r.remote.write(ctx)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 func (r *Repo) hasBoard() error {
@@ -71,14 +88,17 @@ func (r *Repo) hasBoard() error {
 	return &drivers.Error{Kind: drivers.Denied, Op: "use the board", Err: errors.New("no status branch is set")}
 }
 
-// allFiles reads every plain file of a commit.
-func allFiles(store *memory.Storage, commit plumbing.Hash) (map[string][]byte, error) {
+// allFiles reads every plain file of a commit below a folder, which need not be there.
+func allFiles(store *memory.Storage, commit plumbing.Hash, below string) (map[string][]byte, error) {
 	c, err := object.GetCommit(store, commit)
 	if err != nil {
 		return nil, err
 	}
-	t, err := getTree(store, c.TreeHash)
-	if err != nil {
+	t, err := descend(store, c, below)
+	switch {
+	case drivers.KindOf(err) == drivers.Rejected:
+		return nil, nil // there is no board yet
+	case err != nil:
 		return nil, err
 	}
 	out := map[string][]byte{}
@@ -119,6 +139,7 @@ func (r *Repo) WriteStatus(ctx context.Context, c reconcile.StatusCommit) (strin
 	}
 	defer r.board.turn.leave()
 
+	c = r.placed(c)
 	giveUp := time.Now().Add(r.o.PushBudget)
 	for attempt := 0; ; attempt++ {
 		tip, err := r.tryWrite(ctx, c)
@@ -134,6 +155,44 @@ func (r *Repo) WriteStatus(ctx context.Context, c reconcile.StatusCommit) (strin
 		}
 	}
 }
+
+// placed is a commit with its files below StatusPath, and its message as the
+// options have it.
+func (r *Repo) placed(c reconcile.StatusCommit) reconcile.StatusCommit {
+	c.Message = r.message(c.Message)
+	if r.o.StatusPath == "" {
+		return c
+	}
+	below := func(files map[string][]byte) map[string][]byte {
+		out := make(map[string][]byte, len(files))
+		for p, content := range files {
+			out[r.o.StatusPath+"/"+p] = content
+		}
+		return out
+	}
+	all := c.All
+	c.Changed, c.All = below(c.Changed), func() map[string][]byte { return below(all()) }
+	return c
+}
+
+func (r *Repo) message(text string) string {
+	subject, rest, more := strings.Cut(strings.TrimRight(text, "\n"), "\n")
+	if r.o.SkipCI {
+		subject += " [skip ci]"
+	}
+	if more {
+		subject += "\n" + rest
+	}
+	if len(r.o.Trailers) > 0 && !strings.Contains(lastParagraph(rest), ": ") {
+		subject += "\n"
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.o.Trailers)) {
+		subject += "\n" + key + ": " + r.o.Trailers[key]
+	}
+	return subject
+}
+
+func lastParagraph(text string) string { return text[strings.LastIndex("\n\n"+text, "\n\n"):] }
 
 func jitter(attempt int) time.Duration {
 	pause := min(firstPause<<min(attempt, 10), lastPause)
@@ -165,13 +224,13 @@ func (r *Repo) tryWrite(ctx context.Context, c reconcile.StatusCommit) (string, 
 		return "", err
 	}
 	objects := memory.NewStorage()
-	commit, root, err := r.build(base, tip, changed, c, objects)
+	commit, root, err := r.build(ctx, base, tip, changed, c, objects)
 	if err != nil {
 		return "", err
 	}
 	if commit != tip {
 		if err := r.remote.push(ctx, s, packp.Command{Name: name, Old: tip, New: commit}, objects); err != nil {
-			return "", r.whyRefused(ctx, tip, err)
+			return "", r.whyRefused(ctx, name.String(), tip, err)
 		}
 		r.o.Log.Debug("status pushed", zap.String("commit", commit.String()), zap.Int("objects", len(objects.Objects)))
 	}
@@ -216,7 +275,7 @@ func (r *Repo) fetchFolder(ctx context.Context, tip plumbing.Hash) (*folder, err
 	if err != nil {
 		return nil, r.remote.fail(ctx, "read the status branch of", err)
 	}
-	f, err := loadFolder(store, c.TreeHash)
+	f, err := loadFolder(store, c.TreeHash, r.o.StatusPath)
 	if err != nil {
 		return nil, r.remote.fail(ctx, "read the status branch of", err)
 	}
@@ -224,7 +283,7 @@ func (r *Repo) fetchFolder(ctx context.Context, tip plumbing.Hash) (*folder, err
 }
 
 // build makes the commit; it is the tip itself if nothing differs.
-func (r *Repo) build(base *folder, tip plumbing.Hash, changed map[string][]byte, c reconcile.StatusCommit, out *memory.Storage) (plumbing.Hash, *folder, error) {
+func (r *Repo) build(ctx context.Context, base *folder, tip plumbing.Hash, changed map[string][]byte, c reconcile.StatusCommit, out *memory.Storage) (plumbing.Hash, *folder, error) {
 	fail := func(kind drivers.Kind, err error) (plumbing.Hash, *folder, error) {
 		return plumbing.ZeroHash, nil, &drivers.Error{Kind: kind, Op: "build status commit", Err: err}
 	}
@@ -248,7 +307,7 @@ func (r *Repo) build(base *folder, tip plumbing.Hash, changed map[string][]byte,
 	if !tip.IsZero() {
 		commit.ParentHashes = []plumbing.Hash{tip}
 	}
-	if err := r.sign(commit); err != nil {
+	if err := r.sign(ctx, commit); err != nil {
 		return fail(drivers.Denied, err)
 	}
 	hash, err := encode(out, commit)
@@ -262,7 +321,7 @@ func (p person) at(t time.Time) object.Signature {
 	return object.Signature{Name: p.name, Email: p.mail, When: t}
 }
 
-func (r *Repo) sign(c *object.Commit) error {
+func (r *Repo) sign(ctx context.Context, c *object.Commit) error {
 	if r.o.Sign == nil {
 		return nil
 	}
@@ -274,7 +333,7 @@ func (r *Repo) sign(c *object.Commit) error {
 	if err != nil {
 		return err
 	}
-	c.PGPSignature, err = r.o.Sign(payload)
+	c.PGPSignature, err = r.o.Sign(ctx, payload)
 	if err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}
@@ -284,7 +343,7 @@ func (r *Repo) sign(c *object.Commit) error {
 // whyRefused tells a lost race from a refusal. Git's words for it differ between
 // servers, so the facts decide: is the tip where it was? A lock that somebody
 // holds on a tip that has not moved yet is a race as well.
-func (r *Repo) whyRefused(ctx context.Context, tip plumbing.Hash, err error) error {
+func (r *Repo) whyRefused(ctx context.Context, ref string, tip plumbing.Hash, err error) error {
 	var no *refused
 	if !errors.As(err, &no) {
 		return err
@@ -294,13 +353,21 @@ func (r *Repo) whyRefused(ctx context.Context, tip plumbing.Hash, err error) err
 		return listErr
 	}
 	defer s.Close()
-	if s.refs.References[refName(r.o.StatusBranch).String()] != tip || strings.Contains(no.said, ".lock': File exists") {
+	if s.refs.References[ref] != tip || strings.Contains(no.said, ".lock': File exists") {
 		return r.lostRace()
 	}
 	return &drivers.Error{
 		Kind: drivers.Denied, Op: "push to " + r.remote.url,
-		Err: fmt.Errorf("the server refused: %w: the token must be allowed to write branch %q", no, r.o.StatusBranch),
+		Err: fmt.Errorf("the server refused: %w: the token must be allowed to write %s", no, spoken(ref)),
 	}
+}
+
+// spoken is a ref as people call it.
+func spoken(ref string) string {
+	if branch, ok := strings.CutPrefix(ref, "refs/heads/"); ok {
+		return "branch " + strconv.Quote(branch)
+	}
+	return ref
 }
 
 func (r *Repo) lostRace() error {

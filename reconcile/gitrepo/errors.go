@@ -45,6 +45,9 @@ func (m *remote) explain(ctx context.Context, err error) (drivers.Kind, error) {
 	if kind, cause := m.explainAnswer(err); kind != "" {
 		return kind, cause
 	}
+	if kind, cause := explainSSH(err); kind != "" {
+		return kind, cause
+	}
 	var (
 		to   *redirected
 		cert *tls.CertificateVerificationError
@@ -68,7 +71,7 @@ func (m *remote) explain(ctx context.Context, err error) (drivers.Kind, error) {
 func (m *remote) explainAnswer(err error) (drivers.Kind, error) {
 	var status *githttp.Err
 	switch {
-	case errors.Is(err, transport.ErrAuthenticationRequired) && m.auth == nil:
+	case errors.Is(err, transport.ErrAuthenticationRequired) && m.login == nil:
 		return drivers.Denied, fmt.Errorf("%w: no token is set", transport.ErrAuthenticationRequired)
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		return drivers.Denied, fmt.Errorf("%w: the username or the token is wrong or has expired", transport.ErrAuthenticationRequired)
@@ -88,12 +91,31 @@ func (m *remote) explainAnswer(err error) (drivers.Kind, error) {
 	return drivers.Denied, fmt.Errorf("%w: check that the URL is that of a Git repository", cause)
 }
 
-// withoutSecret is a second lock: the token is in no URL that go-git sees.
+// explainSSH is about keys, hosts and what a server says instead of refs.
+func explainSSH(err error) (drivers.Kind, error) {
+	var no denied
+	var said *sshRefused
+	switch {
+	case errors.As(err, &no):
+		return drivers.Denied, err
+	case errors.As(err, &said):
+		return drivers.Denied, fmt.Errorf("%w: check the URL, and that the key may do this", said)
+	}
+	return "", nil
+}
+
+// withoutSecret is a second lock: no token is in a URL that go-git sees.
 func (m *remote) withoutSecret(err error) error {
-	if m.secret == "" || !strings.Contains(err.Error(), m.secret) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	text := err.Error()
+	for _, secret := range m.secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	if text == err.Error() {
 		return err
 	}
-	return errors.New(strings.ReplaceAll(err.Error(), m.secret, "***"))
+	return errors.New(text)
 }
 
 func rejected(op, format string, args ...any) error {

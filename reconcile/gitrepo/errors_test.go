@@ -3,9 +3,11 @@ package gitrepo_test
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -229,8 +231,12 @@ func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	for text, o := range map[string]gitrepo.Options{
 		"URL is empty":                     {},
-		"ssh is not supported":             {URL: "git@example.org:fleet.git"},
-		"ssh:// is not supported":          {URL: "ssh://git@example.org/fleet.git"},
+		"ftp:// is not supported":          {URL: "ftp://git@example.org/fleet.git"},
+		"names no repository":              {URL: "ssh://git@example.org/"},
+		"SSH needs a key":                  {URL: "ssh://git:" + secret + "@example.org/fleet.git"},
+		"is like git@git.example.org":      {URL: "@example.org:fleet.git"},
+		"the proxy's URL":                  {URL: "https://git.example.org/x", Proxy: "://" + secret},
+		"proxy by ftp://":                  {URL: "https://git.example.org/x", Proxy: "ftp://a:" + secret + "@b"},
 		"use https":                        {URL: "http://git.example.org/fleet.git", Token: secret},
 		"names no host":                    {URL: "https:///fleet.git"},
 		"three slashes":                    {URL: "file://host/fleet.git"},
@@ -255,16 +261,81 @@ func TestOpenRefuses(t *testing.T) {
 func TestCABundle(t *testing.T) {
 	t.Parallel()
 	_, plain := withBoard(t)
+	url, bundle := withTLS(t, plain)
+	_, err := open(t, gitrepo.Options{URL: url}).Fetch(t.Context(), "")
+	wantError(t, err, drivers.Denied, "CA bundle")
+	if got := fetch(t, open(t, gitrepo.Options{URL: url, CABundle: bundle, Token: secret}), "").Subject; got != "one" {
+		t.Errorf("subject %q", got)
+	}
+}
+
+// withTLS is a server behind a certificate of a private authority.
+func withTLS(tb testing.TB, plain *server) (url string, bundle []byte) {
+	tb.Helper()
 	tls := httptest.NewUnstartedServer(plain.Config.Handler)
 	tls.Config.ErrorLog = plain.Config.ErrorLog
 	tls.StartTLS()
-	t.Cleanup(tls.Close)
-	url := tls.URL + "/fleet.git"
-	_, err := open(t, gitrepo.Options{URL: url}).Fetch(t.Context(), "")
-	wantError(t, err, drivers.Denied, "CA bundle")
-	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tls.Certificate().Raw})
-	if got := fetch(t, open(t, gitrepo.Options{URL: url, CABundle: bundle, Token: secret}), "").Subject; got != "one" {
-		t.Errorf("subject %q", got)
+	tb.Cleanup(tls.Close)
+	return tls.URL + "/fleet.git", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: tls.Certificate().Raw})
+}
+
+// A token is read for each call: one that was renewed holds from the next, and
+// neither the old nor the new is in a text.
+func TestRenewedToken(t *testing.T) {
+	t.Parallel()
+	_, s := withBoard(t)
+	valid, have := secret+"-1", secret+"-1"
+	s.intercept(func(w http.ResponseWriter, req *http.Request) bool {
+		user, password, _ := req.BasicAuth()
+		if user == "bot" && password == valid {
+			return false
+		}
+		http.Error(w, password+" has expired", http.StatusUnauthorized)
+		return true
+	})
+	r := open(t, gitrepo.Options{URL: s.repoURL(), StatusBranch: statusBranch, Login: func() (gitrepo.Login, error) {
+		if have == "" {
+			return gitrepo.Login{}, errors.New("file /x is empty")
+		}
+		return gitrepo.Login{Username: "bot", Token: have}, nil
+	}})
+	fetch(t, r, "")
+	valid = secret + "-2"
+	each(t, r, func(call string, err error) {
+		wantError(t, err, drivers.Denied, "has expired")
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: error %q", call, err)
+		}
+	})
+	have = valid
+	fetch(t, r, "")
+	have = ""
+	each(t, r, func(_ string, err error) { wantError(t, err, drivers.Denied, "login: file /x is empty") })
+}
+
+// The file of git-credential-store gives the login of the repository's host.
+func TestStoredLogin(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put(t, dir, files{"c": "nonsense\nhttps://a:one@git.example.org/other.git\nhttps://b:t%40o@git.example.org\nhttp://c:three@git.example.org\n"})
+	file := filepath.Join(dir, "c")
+	for url, want := range map[string]gitrepo.Login{
+		"https://git.example.org/fleet.git":   {Username: "b", Token: "t@o"},
+		"https://git.example.org/other":       {Username: "a", Token: "one"},
+		"https://b@git.example.org/other.git": {Username: "b", Token: "t@o"},
+		"http://GIT.example.org/fleet.git":    {Username: "c", Token: "three"},
+	} {
+		got, err := gitrepo.StoredLogin(file, url)
+		if err != nil {
+			t.Error(err)
+		}
+		diffOf(t, url, got, want)
+	}
+	if _, err := gitrepo.StoredLogin(file, "https://git.example.org:8443/fleet.git"); err == nil || !strings.Contains(err.Error(), "no line for https://git.example.org:8443") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := gitrepo.StoredLogin(file+"x", "https://git.example.org/fleet.git"); err == nil {
+		t.Error("a file that is not there")
 	}
 }
 

@@ -24,15 +24,28 @@ type fleet struct {
 	store *memory.Storage // nil: nothing yet
 	// heads that were fetched since the store was new, each from the one before:
 	// all commits from any of them to the next are in the store.
-	heads map[plumbing.Hash]bool
-	head  *object.Commit
-	files reconcile.Snapshot // without the way
-	ends  [2]plumbing.Hash   // applied and head that the way is between
-	way   way
+	heads  map[plumbing.Hash]bool
+	newest plumbing.Hash // of heads
+	candidate
+	ends [2]plumbing.Hash // applied and head that the way is between
+	way  way
+
+	// held was fetched, and nobody vouches for it: head is another.
+	held     candidate
+	distrust *reconcile.Distrust
+	// before is the commit that was applied before a held one, once looked for.
+	before   candidate
+	beforeOf plumbing.Hash
 
 	// A head that was refused is not fetched again at every poll.
 	refusedHead plumbing.Hash
 	refusedWhy  error
+}
+
+// candidate is a commit that was fetched whole.
+type candidate struct {
+	head  *object.Commit     // nil: none
+	files reconcile.Snapshot // without the way
 }
 
 // Fetch implements reconcile.Source. It never fails because the branch was
@@ -49,7 +62,7 @@ func (r *Repo) Fetch(ctx context.Context, applied string) (reconcile.Snapshot, e
 	}
 	defer r.fleet.turn.leave()
 
-	if err := r.update(ctx); err != nil {
+	if err := r.update(ctx, from); err != nil {
 		return reconcile.Snapshot{}, err
 	}
 	f := &r.fleet
@@ -62,6 +75,7 @@ func (r *Repo) Fetch(ctx context.Context, applied string) (reconcile.Snapshot, e
 	}
 	snap := f.files
 	snap.Files, snap.Descends, snap.Commits = slices.Clone(f.files.Files), f.way.ancestry, slices.Clone(f.way.commits)
+	snap.Distrust = f.distrust
 	return snap, nil
 }
 
@@ -74,7 +88,7 @@ func parseApplied(s string) (plumbing.Hash, error) {
 }
 
 // update lists the refs, and fetches if the head moved.
-func (r *Repo) update(ctx context.Context) error {
+func (r *Repo) update(ctx context.Context, applied plumbing.Hash) error {
 	s, err := r.remote.read(ctx)
 	if err != nil {
 		return err
@@ -86,65 +100,78 @@ func (r *Repo) update(ctx context.Context) error {
 	case err != nil:
 		return err
 	case f.head != nil && tip == f.head.Hash:
+		r.stillDistrusted()
 		return nil
 	case tip == f.refusedHead:
 		return f.refusedWhy
+	case f.held.head != nil && tip == f.held.head.Hash: // perhaps its key is known by now
+		return r.follow(ctx, f.held, applied)
 	}
-	err = r.fetchHead(ctx, s, tip)
+	next, err := r.fetchHead(ctx, s, tip)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		err = &drivers.Error{
-			Kind: drivers.Unknown, Op: "fetch from " + r.remote.url,
-			Err: fmt.Errorf("the remote sent a part of commit %s: %w", tip, err),
-		}
+		err = r.incomplete(tip, err)
 	}
 	if drivers.KindOf(err) == drivers.Rejected {
 		f.refusedHead, f.refusedWhy = tip, err
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return r.follow(ctx, next, applied)
+}
+
+func (r *Repo) incomplete(commit plumbing.Hash, err error) error {
+	return &drivers.Error{
+		Kind: drivers.Unknown, Op: "fetch from " + r.remote.url,
+		Err: fmt.Errorf("the remote sent a part of commit %s: %w", commit, err),
+	}
 }
 
 // fetchHead brings what is new, or, where that does not make the whole of the
 // commit, all of it.
-func (r *Repo) fetchHead(ctx context.Context, s *reading, tip plumbing.Hash) error {
+func (r *Repo) fetchHead(ctx context.Context, s *reading, tip plumbing.Hash) (candidate, error) {
 	f := &r.fleet
 	if f.store != nil && len(f.heads) <= r.o.RecloneAfter {
-		err := r.fetchInto(ctx, s, f.store, ask{want: tip, have: f.head.Hash})
+		c, err := r.fetchInto(ctx, s, f.store, ask{want: tip, have: f.newest})
 		if err == nil {
-			f.heads[tip] = true
+			f.heads[tip], f.newest = true, tip
 		}
 		if !errors.Is(err, plumbing.ErrObjectNotFound) {
-			return err
+			return c, err
 		}
 		r.o.Log.Info("fetching afresh: the branch was rewritten or brought old content back",
 			zap.String("commit", tip.String()))
 		again, err := r.remote.read(ctx)
 		if err != nil {
-			return err
+			return c, err
 		}
 		defer again.Close()
 		s = again
 	}
 	store := memory.NewStorage()
-	if err := r.fetchInto(ctx, s, store, ask{want: tip, depth: 1}); err != nil {
-		return err
+	c, err := r.fetchInto(ctx, s, store, ask{want: tip, depth: 1})
+	if err == nil {
+		f.store, f.heads, f.newest = store, map[plumbing.Hash]bool{tip: true}, tip
 	}
-	f.store, f.heads = store, map[plumbing.Hash]bool{tip: true}
-	return nil
+	return c, err
 }
 
-// fetchInto brings a commit and makes it the head, if it is all there.
+// fetchInto brings a commit, and gives it if it is all there.
 // plumbing.ErrObjectNotFound says that it is not.
-func (r *Repo) fetchInto(ctx context.Context, s *reading, store *memory.Storage, a ask) error {
+func (r *Repo) fetchInto(ctx context.Context, s *reading, store *memory.Storage, a ask) (candidate, error) {
 	if _, err := r.remote.pull(ctx, s, a, store); err != nil {
-		return err
+		return candidate{}, err
 	}
-	head, snap, err := snapshot(store, a.want, r.o.Path, fromMemory(store, r.o.MaxBlob), r.o.MaxFiles)
+	return r.read(store, a.want)
+}
+
+func (r *Repo) read(store *memory.Storage, commit plumbing.Hash) (candidate, error) {
+	head, snap, err := snapshot(store, commit, r.o.Path, fromMemory(store, r.o.MaxBlob), r.o.MaxFiles)
 	if err != nil {
-		return err
+		return candidate{}, err
 	}
-	r.o.Log.Debug("fetched", zap.String("commit", snap.Commit), zap.Int("files", len(snap.Files)), zap.Int("depth", a.depth))
-	r.fleet.head, r.fleet.files = head, snap
-	return nil
+	r.o.Log.Debug("fetched", zap.String("commit", snap.Commit), zap.Int("files", len(snap.Files)))
+	return candidate{head, snap}, nil
 }
 
 // snapshot reads a commit of a store.

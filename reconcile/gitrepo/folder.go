@@ -23,17 +23,20 @@ type folder struct {
 	sub     map[string]*folder
 }
 
-func loadFolder(s storer.EncodedObjectStorer, tree plumbing.Hash) (*folder, error) {
+// loadFolder reads a tree with those below it; if the board is in a folder of it,
+// only those on the way there and below, because nothing else is changed.
+func loadFolder(s storer.EncodedObjectStorer, tree plumbing.Hash, board string) (*folder, error) {
 	t, err := getTree(s, tree)
 	if err != nil {
 		return nil, err
 	}
 	f := &folder{hash: tree, entries: t.Entries, sub: map[string]*folder{}}
+	next, rest, _ := strings.Cut(board, "/")
 	for _, e := range t.Entries {
-		if e.Mode != filemode.Dir {
+		if e.Mode != filemode.Dir || next != "" && e.Name != next {
 			continue
 		}
-		if f.sub[e.Name], err = loadFolder(s, e.Hash); err != nil {
+		if f.sub[e.Name], err = loadFolder(s, e.Hash, rest); err != nil {
 			return nil, err
 		}
 	}

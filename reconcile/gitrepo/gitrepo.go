@@ -18,20 +18,24 @@
 // noticed and fetched afresh. The push names the tip that it was built on, so
 // the server refuses it if somebody was faster, and it is built again.
 //
-// http:// and https:// remotes need nothing but this package. For file:// and
+// http://, https:// and ssh:// remotes need nothing but this package. For file:// and
 // local paths go-git starts git-upload-pack and git-receive-pack of the
 // installed Git. That is kept for the daemon: only Git itself takes its own
 // locks, runs the hooks and sees packs that a gc has just rewritten. The command
 // line reads the repository that it stands in directly (Local): it only reads,
 // once, and works where Git is not installed.
 //
-// Not supported, each with an error that says so: ssh, redirects (the daemon
-// would read from elsewhere than its settings say), SHA-256 repositories,
-// symbolic links and submodules below the fleet's path.
+// Not supported, each with an error that says so: redirects (the daemon would
+// read from elsewhere than its settings say), SHA-256 repositories, symbolic
+// links and submodules below the fleet's path.
 //
 // Read Options and Repo here, then fetch.go (the Source), tree.go and history.go
-// below it, board.go (the Board) with folder.go below it, remote.go for what goes
-// over the wire, errors.go for who can act, and local.go for the command line.
+// below it, lastchange.go for whose commit a file is from, board.go (the Board) with
+// folder.go below it, outbox.go (a Board that is pushed later) with spool.go, lease.go
+// (who keeps the clusters), remote.go for what goes over the wire (ssh.go, sshauth.go,
+// proxy.go and login.go for how it gets there),
+// held.go and trust.go for whose commits are believed, sign.go for how ours are
+// signed, errors.go for who can act, and local.go for the command line.
 package gitrepo
 
 import (
@@ -61,26 +65,42 @@ const (
 
 // Options open a repository. Only URL is needed.
 type Options struct {
-	// URL is https://, http://, file:// or a local path. Credentials in it are
-	// taken out and used as Username and Token. Over http:// they are refused,
-	// except to this machine.
+	// URL is https://, ssh://, user@host:path, http://, file:// or a local path.
+	// Credentials in it are taken out and used as Username and Token. Over http://
+	// they are refused, except to this machine.
 	URL string
 	// Branch of the fleet, short or as refs/...; empty is the remote's HEAD.
 	Branch string
 	// Path is the folder of the fleet; empty is the root of the repository.
 	Path string
 	// StatusBranch is where the board is; empty: there is none. Where it is the
-	// fleet's branch too, the caller keeps its files below a path of their own.
+	// fleet's branch too, StatusPath is needed, and not below Path.
 	StatusBranch string
+	// StatusPath is the folder of the board; empty is the root.
+	StatusPath string
+	// SkipCI puts "[skip ci]" into the subjects of status commits, which forges
+	// take for a wish.
+	SkipCI bool
+	// Trailers are put at the end of the messages of status commits.
+	Trailers map[string]string
 	// Author and Committer of status commits, "Name <mail>". Empty is
 	// DefaultAuthor, and the author.
 	Author, Committer string
 	// Sign gives the armored signature (OpenPGP or SSH) of an encoded commit;
 	// nil: status commits are not signed.
-	Sign func(commit []byte) (string, error)
+	Sign Sign
+	// Trust says whose commits of the fleet are believed; zero: everybody's.
+	Trust Trust
 	// Username and Token are sent as HTTP basic authentication. An empty
 	// username with a token is "git": forges do not look at it.
 	Username, Token string
+	// Login, if set, is asked for username and token before each call instead.
+	Login func() (Login, error)
+	// SSH is for ssh:// URLs and user@host:path.
+	SSH SSH
+	// Proxy is the URL of an HTTP or SOCKS5 proxy. Empty: for HTTP that of the
+	// environment (HTTPS_PROXY, NO_PROXY), for SSH none.
+	Proxy string
 	// CABundle has certificates in PEM that are trusted beside the system's.
 	CABundle []byte
 	// Timeout is for one call with all its requests; zero is 60 s.
@@ -122,7 +142,7 @@ var (
 func Open(o Options) (*Repo, error) {
 	o = o.withDefaults()
 	r := &Repo{o: o, fleet: fleet{turn: newTurn()}, board: board{turn: newTurn()}}
-	for _, step := range []func() error{r.setPath, r.setBranches, r.setPeople, r.setRemote} {
+	for _, step := range []func() error{r.setPaths, r.setBranches, r.setSameBranch, r.setPeople, r.o.Trust.check, r.setRemote} {
 		if err := step(); err != nil {
 			return nil, &drivers.Error{Kind: drivers.Denied, Op: "open repository", Err: err}
 		}
@@ -162,15 +182,33 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (r *Repo) setPath() error {
-	p := path.Clean(strings.TrimLeft(r.o.Path, "/"))
-	switch {
-	case p == ".":
-		p = ""
-	case p == "..", strings.HasPrefix(p, "../"):
-		return fmt.Errorf("path %q leaves the repository", r.o.Path)
+func (r *Repo) setPaths() error {
+	for _, p := range []*string{&r.o.Path, &r.o.StatusPath} {
+		clean := path.Clean(strings.TrimLeft(*p, "/"))
+		switch {
+		case clean == ".":
+			clean = ""
+		case clean == "..", strings.HasPrefix(clean, "../"):
+			return fmt.Errorf("path %q leaves the repository", *p)
+		}
+		*p = clean
 	}
-	r.o.Path = p
+	return nil
+}
+
+// setSameBranch keeps status out of the fleet: its tree would change with each
+// status commit, and status is no document of ours.
+func (r *Repo) setSameBranch() error {
+	o := r.o
+	if o.StatusBranch == "" || o.Branch == "" || refName(o.Branch) != refName(o.StatusBranch) {
+		return nil
+	}
+	switch {
+	case o.StatusPath == "":
+		return fmt.Errorf("status is to be on the branch of the fleet, %q, and needs a path of its own there", o.Branch)
+	case o.Path == "" || o.StatusPath == o.Path || strings.HasPrefix(o.StatusPath, o.Path+"/"):
+		return fmt.Errorf("status is to be in %q, which is in the fleet's %q: keep them beside each other", o.StatusPath, "/"+o.Path)
+	}
 	return nil
 }
 

@@ -2,11 +2,14 @@ package gitrepo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -16,6 +19,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/memory"
 )
 
@@ -30,11 +34,51 @@ const (
 type remote struct {
 	url       string // without credentials, as it is printed
 	transport transport.Transport
-	auth      transport.AuthMethod // nil without a token
-	secret    string
-	local     bool // file://
+	login     func() (Login, error) // nil: HTTP without one, or SSH
+	local     bool                  // file://
 	maxPack   int64
 	timeout   time.Duration // of a call, for texts
+
+	mu      sync.Mutex
+	secrets []string // tokens that were sent, the latest last: see withoutSecret
+}
+
+// access is how a session is opened: without an endpoint over SSH, whose transport
+// is ours and knows where it goes, and without auth where nothing is to be shown.
+type access struct {
+	to   *transport.Endpoint
+	auth transport.AuthMethod
+}
+
+// access asks for the login each time, because a token is renewed in its file while
+// the daemon runs.
+func (m *remote) access() (a access, err error) {
+	if _, ours := m.transport.(*sshTransport); !ours {
+		if a.to, err = transport.NewEndpoint(m.url); err != nil {
+			return a, err
+		}
+	}
+	if m.login == nil {
+		return a, nil
+	}
+	l, err := m.login()
+	if err != nil {
+		return a, deniedf("login: %w", err)
+	}
+	if l.Token != "" {
+		m.sends(l.Token)
+		a.auth = &githttp.BasicAuth{Username: cmp.Or(l.Username, "git"), Password: l.Token}
+	}
+	return a, nil
+}
+
+// sends remembers a token, which no text may have in it.
+func (m *remote) sends(token string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.Contains(m.secrets, token) {
+		m.secrets = append(m.secrets[max(0, len(m.secrets)-3):], token)
+	}
 }
 
 // reading is a session of git-upload-pack with what it listed.
@@ -45,11 +89,11 @@ type reading struct {
 
 func (m *remote) read(ctx context.Context) (*reading, error) {
 	op := "list refs of"
-	ep, err := transport.NewEndpoint(m.url)
+	by, err := m.access()
 	if err != nil {
 		return nil, m.fail(ctx, op, err)
 	}
-	s, err := m.transport.NewUploadPackSession(ep, m.auth)
+	s, err := m.transport.NewUploadPackSession(by.to, by.auth)
 	if err != nil {
 		return nil, m.fail(ctx, op, err)
 	}
@@ -184,11 +228,11 @@ type writing struct {
 
 func (m *remote) write(ctx context.Context) (*writing, error) {
 	op := "list refs for a push of"
-	ep, err := transport.NewEndpoint(m.url)
+	by, err := m.access()
 	if err != nil {
 		return nil, m.fail(ctx, op, err)
 	}
-	s, err := m.transport.NewReceivePackSession(ep, m.auth)
+	s, err := m.transport.NewReceivePackSession(by.to, by.auth)
 	if err != nil {
 		return nil, m.fail(ctx, op, err)
 	}

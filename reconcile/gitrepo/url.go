@@ -22,6 +22,15 @@ func newRemote(o Options) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
+	var by *url.URL // nil: directly
+	if o.Proxy != "" {
+		if by, err = parseProxy(o.Proxy); err != nil {
+			return nil, err
+		}
+	}
+	if u.Scheme == "ssh" {
+		return sshRemote(o, u, by)
+	}
 	if u.User != nil {
 		if p, ok := u.User.Password(); ok && o.Token == "" {
 			o.Token = p
@@ -31,22 +40,52 @@ func newRemote(o Options) (*remote, error) {
 		}
 		u.User = nil
 	}
-	m := &remote{url: u.String(), maxPack: o.MaxPack, timeout: o.Timeout, secret: o.Token}
+	m := &remote{url: u.String(), maxPack: o.MaxPack, timeout: o.Timeout}
 	if u.Scheme == "file" {
 		m.transport, m.local = file.DefaultClient, true
 		return m, nil
 	}
-	if o.Token != "" {
+	if o.Token != "" || o.Login != nil {
 		if u.Scheme == "http" && !loopback(u.Hostname()) {
 			return nil, fmt.Errorf("a token would be readable on its way to %s: use https", m.url)
 		}
-		if o.Username == "" {
-			o.Username = "git"
+		m.login = o.Login
+		if m.login == nil {
+			fixed := Login{o.Username, o.Token}
+			m.login = func() (Login, error) { return fixed, nil }
 		}
-		m.auth = &githttp.BasicAuth{Username: o.Username, Password: o.Token}
 	}
-	m.transport, err = httpTransport(o.CABundle)
+	m.transport, err = httpTransport(o.CABundle, by)
 	return m, err
+}
+
+// sshRemote keeps the user in the URL: it is no secret, and the account is part
+// of where the repository is.
+func sshRemote(o Options, u *url.URL, by *url.URL) (*remote, error) {
+	if _, password := u.User.Password(); password {
+		return nil, errors.New("the repository's URL has a password, and SSH needs a key")
+	}
+	user, port, path := u.User.Username(), u.Port(), u.Path
+	if user == "" {
+		user = "git"
+	}
+	if port == "" {
+		port = "22"
+	}
+	printed := u.String()
+	if u.Opaque != "" { // user@host:path
+		path, printed = u.Opaque, user+"@"+u.Host+":"+u.Opaque
+	}
+	if strings.HasPrefix(path, "/~") {
+		path = path[1:] // somebody's home, as Git reads it
+	}
+	return &remote{
+		url: printed, maxPack: o.MaxPack, timeout: o.Timeout,
+		transport: &sshTransport{
+			user: user, address: net.JoinHostPort(u.Hostname(), port), path: path,
+			dial: dialBy(by), keys: &sshKeys{o: o.SSH}, hosts: o.SSH.KnownHosts,
+		},
+	}, nil
 }
 
 // parseURL makes a URL of what people write. Errors do not show it: it may have
@@ -57,7 +96,7 @@ func parseURL(s string) (*url.URL, error) {
 	}
 	if !strings.Contains(s, "://") {
 		if at, rest, ok := strings.Cut(s, ":"); ok && strings.Contains(at, "@") && !strings.Contains(at, "/") && rest != "" {
-			return nil, errors.New("ssh is not supported: use the https:// URL of the repository")
+			return parseShort(at, rest)
 		}
 		abs, err := filepath.Abs(s)
 		return &url.URL{Scheme: "file", Path: abs}, err
@@ -67,8 +106,10 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, errors.New("the repository's URL cannot be parsed")
 	}
 	switch {
-	case u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "file":
-		return nil, fmt.Errorf("%s:// is not supported: use https://, http:// or file://", u.Scheme)
+	case u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "ssh" && u.Scheme != "file":
+		return nil, fmt.Errorf("%s:// is not supported: use https://, ssh://, http:// or file://", u.Scheme)
+	case u.Scheme == "ssh" && strings.Trim(u.Path, "/") == "":
+		return nil, errors.New("the repository's URL names no repository")
 	case u.Scheme == "file" && u.Host != "":
 		return nil, errors.New("a file:// URL has three slashes before an absolute path")
 	case u.Scheme != "file" && u.Host == "":
@@ -81,6 +122,16 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
+// parseShort reads user@host:path. Its path is sent as it is, so that it begins
+// at the user's home, or wherever a forge has its repositories.
+func parseShort(at, path string) (*url.URL, error) {
+	user, host, _ := strings.Cut(at, "@")
+	if user == "" || host == "" {
+		return nil, errors.New("the repository's URL cannot be parsed: it is like git@git.example.org:fleet.git")
+	}
+	return &url.URL{Scheme: "ssh", User: url.User(user), Host: host, Opaque: strings.TrimRight(path, "/")}, nil
+}
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -88,10 +139,13 @@ func loopback(host string) bool {
 
 // httpTransport is our own, because go-git's shared one cannot be given a CA
 // bundle together with a round tripper.
-func httpTransport(caBundle []byte) (transport.Transport, error) {
+func httpTransport(caBundle []byte, by *url.URL) (transport.Transport, error) {
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 2,
 		IdleConnTimeout: idleTimeout, TLSHandshakeTimeout: handshakeTimeout,
+	}
+	if by != nil {
+		t.Proxy = http.ProxyURL(by)
 	}
 	if len(caBundle) > 0 {
 		pool, err := x509.SystemCertPool()

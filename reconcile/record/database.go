@@ -17,7 +17,8 @@ import (
 // migrations are the SQL that leads from each version of the file to the next;
 // the version is how many were applied. Published ones are never changed.
 func migrations() []string {
-	return []string{`
+	return []string{
+		`
 CREATE TABLE intent (
 	operation TEXT PRIMARY KEY, cloud TEXT NOT NULL, name TEXT NOT NULL, op TEXT NOT NULL,
 	id TEXT NOT NULL, version TEXT NOT NULL, spec TEXT NOT NULL, at INTEGER NOT NULL,
@@ -50,7 +51,16 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_started ON run (started);
 CREATE TABLE cluster (cloud TEXT NOT NULL, name TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (cloud, name)) STRICT;
-`}
+`, `
+ALTER TABLE head ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+`, `
+ALTER TABLE intent ADD COLUMN run TEXT NOT NULL DEFAULT '';
+ALTER TABLE intent ADD COLUMN commit_hash TEXT NOT NULL DEFAULT '';
+ALTER TABLE intent ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE intent ADD COLUMN requests TEXT NOT NULL DEFAULT '';
+CREATE INDEX intent_of ON intent (cloud, name, at);
+`,
+	}
 }
 
 // applicationID marks the file as ours ("JERO").

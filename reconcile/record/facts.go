@@ -11,8 +11,13 @@ import (
 	"jeroboam.io/jeroboam/schema"
 )
 
-// Facts gives the facts of every cluster that has any.
+// Facts gives the facts of every cluster that has any. The map must not be changed:
+// it is read once, and again when a fact was written.
 func (s *Store) Facts(ctx context.Context) (map[schema.Key]reconcile.Facts, error) {
+	return s.facts.get(s, func() (map[schema.Key]reconcile.Facts, error) { return s.readFacts(ctx) })
+}
+
+func (s *Store) readFacts(ctx context.Context) (map[schema.Key]reconcile.Facts, error) {
 	facts := map[schema.Key]reconcile.Facts{}
 	err := s.each(ctx, "read facts", func(r *sql.Rows) error {
 		var k schema.Key
@@ -54,6 +59,7 @@ func (s *Store) DeclareProtection(ctx context.Context, commit string, declared m
 	if s.lock != nil && len(changed) == 0 {
 		return nil
 	}
+	defer s.facts.forget()
 	return s.write(ctx, "declare protection", func(tx *sql.Tx) error {
 		for k, on := range changed {
 			_, err := tx.ExecContext(ctx, `
@@ -72,6 +78,7 @@ ON CONFLICT (cloud, name) DO UPDATE SET protected = excluded.protected, protecte
 // facts, and in the log that DeletesSince reads. Told again of the same cluster,
 // as after a crash, the log has it once.
 func (s *Store) Deleted(ctx context.Context, k schema.Key, id string, at time.Time) error {
+	defer s.facts.forget()
 	return s.write(ctx, "save delete of "+k.String(), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 INSERT INTO deletion (cloud, name, id, at) SELECT ?1, ?2, ?3, ?4
@@ -105,6 +112,7 @@ func (s *Store) DeletesSince(ctx context.Context, t time.Time) ([]reconcile.Dele
 // returns the count; another hash starts at one again.
 func (s *Store) Recovering(ctx context.Context, k schema.Key, specHash string) (int, error) {
 	var attempts int
+	defer s.facts.forget()
 	err := s.write(ctx, "count recover of "+k.String(), func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `
 INSERT INTO fact (cloud, name, recover_spec, recover_attempts) VALUES (?, ?, ?, 1)
@@ -118,6 +126,7 @@ RETURNING recover_attempts`, k.Cloud, k.Name, specHash).Scan(&attempts)
 
 // Recovered forgets the attempts of a cluster that is well again.
 func (s *Store) Recovered(ctx context.Context, k schema.Key) error {
+	defer s.facts.forget()
 	return s.write(ctx, "forget recovers of "+k.String(), func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE fact SET recover_spec = '', recover_attempts = 0 WHERE cloud = ? AND name = ?`, k.Cloud, k.Name)
 		return err
@@ -127,8 +136,8 @@ func (s *Store) Recovered(ctx context.Context, k schema.Key) error {
 // SaveHead replaces the applied head.
 func (s *Store) SaveHead(ctx context.Context, h reconcile.Head) error {
 	return s.write(ctx, "save head", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO head (only, commit_hash, tree, clusters, at) VALUES (1, ?, ?, ?, ?)`,
-			h.Commit, h.Tree, h.Clusters, stamp(h.At))
+		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO head (only, commit_hash, tree, clusters, at, owner) VALUES (1, ?, ?, ?, ?, ?)`,
+			h.Commit, h.Tree, h.Clusters, stamp(h.At), h.Owner)
 		return err
 	})
 }
@@ -138,10 +147,10 @@ func (s *Store) Head(ctx context.Context) (reconcile.Head, error) {
 	var h reconcile.Head
 	err := s.each(ctx, "read head", func(r *sql.Rows) error {
 		var at int64
-		err := r.Scan(&h.Commit, &h.Tree, &h.Clusters, &at)
+		err := r.Scan(&h.Commit, &h.Tree, &h.Clusters, &at, &h.Owner)
 		h.At = moment(at)
 		return err
-	}, `SELECT commit_hash, tree, clusters, at FROM head`)
+	}, `SELECT commit_hash, tree, clusters, at, owner FROM head`)
 	return h, err
 }
 

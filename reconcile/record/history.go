@@ -91,6 +91,18 @@ func (s *Store) Fired(ctx context.Context, schedule string, at time.Time) error 
 	})
 }
 
+// Unschedule removes what Fired wrote of these schedules.
+func (s *Store) Unschedule(ctx context.Context, schedules []string) error {
+	return s.write(ctx, "forget schedules", func(tx *sql.Tx) error {
+		for _, name := range schedules {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM firing WHERE schedule = ?`, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Firings gives when each schedule last fired.
 func (s *Store) Firings(ctx context.Context) (map[string]time.Time, error) {
 	firings := map[string]time.Time{}

@@ -11,9 +11,11 @@ import (
 	"time"
 )
 
-// LockedError says who else writes to the state directory.
+// LockedError says who else writes to the state directory, or keeps the clusters
+// of the owner.
 type LockedError struct {
 	Dir    string
+	Owner  string // empty: it is about the directory
 	Holder Holder // zero if the other process had not yet said who it is
 }
 
@@ -26,12 +28,39 @@ type Holder struct {
 
 // Error names the directory, and the process and since when it has it.
 func (e *LockedError) Error() string {
-	if e.Holder.PID == 0 {
-		return fmt.Sprintf("state directory %s is in use by another process", e.Dir)
+	what := fmt.Sprintf("state directory %s is in use", e.Dir)
+	if e.Owner != "" {
+		what = fmt.Sprintf("the clusters of owner %s are kept", e.Owner)
 	}
-	return fmt.Sprintf("state directory %s is in use by process %d on %s since %s",
-		e.Dir, e.Holder.PID, e.Holder.Host, e.Holder.Since.Format(time.RFC3339))
+	if e.Holder.PID == 0 {
+		return what + " by another process"
+	}
+	return fmt.Sprintf("%s by process %d on %s since %s", what, e.Holder.PID, e.Holder.Host, e.Holder.Since.Format(time.RFC3339))
 }
+
+// Owner is the right to keep the clusters of an owner.
+type Owner struct{ lock *os.File }
+
+// LockOwner takes that right for this machine: two daemons of one owner with state
+// directories of their own would each take the other's work for drift. dir is one
+// folder for all daemons. While another process has the right, it fails with a
+// *LockedError.
+func LockOwner(dir, owner string) (*Owner, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make folder of owners: %w", err)
+	}
+	lock, err := acquire(filepath.Join(dir, owner+".lock"))
+	if locked, ok := errors.AsType[*LockedError](err); ok {
+		locked.Owner = owner
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Owner{lock}, nil
+}
+
+// Close gives the right up.
+func (o *Owner) Close() error { return release(o.lock) }
 
 // acquire takes the lock and writes who we are into it. The kernel frees it when
 // the process dies. The file itself stays for ever: two processes could each

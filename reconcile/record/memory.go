@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
-	"slices"
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/schema"
@@ -32,6 +31,9 @@ func (s *Store) SaveObserved(ctx context.Context, cloud schema.CloudName, have [
 	op := "save observed of " + string(cloud)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lock != nil && same(s.mem[cloud], have) {
+		return nil
+	}
 	next, err := byID(cloud, have)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
@@ -46,6 +48,23 @@ func (s *Store) SaveObserved(ctx context.Context, cloud schema.CloudName, have [
 	}
 	s.mem[cloud] = next
 	return nil
+}
+
+// same says that a cloud is as it is remembered, which is mostly so and cheap to
+// find out: what is in order by cluster has none twice.
+func same(old map[string]diff.Observed, have []diff.Observed) bool {
+	if len(old) != len(have) {
+		return false
+	}
+	for i := range have {
+		if i > 0 && have[i-1].Key.Compare(have[i].Key) >= 0 {
+			return false
+		}
+		if o, ok := old[have[i].ID]; !ok || !o.Same(&have[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func byID(cloud schema.CloudName, have []diff.Observed) (map[string]diff.Observed, error) {
@@ -63,7 +82,7 @@ func byID(cloud schema.CloudName, have []diff.Observed) (map[string]diff.Observe
 // compare tells which values are not yet stored so and which ids are no more.
 func compare(old map[string]diff.Observed, have []diff.Observed, next map[string]diff.Observed) (changed []*diff.Observed, gone []string) {
 	for i := range have {
-		if o, ok := old[have[i].ID]; !ok || !equal(&o, &have[i]) {
+		if o, ok := old[have[i].ID]; !ok || !o.Same(&have[i]) {
 			changed = append(changed, &have[i])
 		}
 	}
@@ -73,19 +92,6 @@ func compare(old map[string]diff.Observed, have []diff.Observed, next map[string
 		}
 	}
 	return changed, gone
-}
-
-// equal compares every field; it is written out because reflect.DeepEqual takes
-// three times as long. A test fails if a field is forgotten here.
-func equal(a, b *diff.Observed) bool {
-	return a.Key == b.Key && a.ID == b.ID && a.Version == b.Version &&
-		a.Owner == b.Owner && a.Status == b.Status && a.Reason == b.Reason &&
-		a.Moving == b.Moving && a.Unknown == b.Unknown &&
-		a.Type == b.Type && a.TypeRevision == b.TypeRevision && a.Protected == b.Protected &&
-		a.Etcd == b.Etcd && a.EtcdReason == b.EtcdReason &&
-		a.APIAddress == b.APIAddress && a.CreatedAt == b.CreatedAt && a.UpdatedAt == b.UpdatedAt &&
-		slices.Equal(a.Nodes, b.Nodes) && slices.Equal(a.Drift, b.Drift) &&
-		(a.Spec == b.Spec || reflect.DeepEqual(a.Spec, b.Spec))
 }
 
 func replace(ctx context.Context, tx *sql.Tx, cloud schema.CloudName, changed []*diff.Observed, gone []string) error {

@@ -60,6 +60,35 @@ type Store struct {
 
 	mu  sync.Mutex                                    // held while memory is replaced
 	mem map[schema.CloudName]map[string]diff.Observed // published maps are never changed
+
+	facts kept[reconcile.Facts]
+	last  kept[reconcile.Intent]
+}
+
+// kept is a table as it was read, until something is written to it. Only who holds the
+// lock knows of every write; a view reads anew each time.
+type kept[T any] struct {
+	mu    sync.Mutex
+	value map[schema.Key]T
+}
+
+func (k *kept[T]) get(s *Store, read func() (map[schema.Key]T, error)) (map[schema.Key]T, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.value != nil {
+		return k.value, nil
+	}
+	value, err := read()
+	if err == nil && s.lock != nil {
+		k.value = value
+	}
+	return value, err
+}
+
+func (k *kept[T]) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.value = nil
 }
 
 var _ drivers.Memory = (*Store)(nil)

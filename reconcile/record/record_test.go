@@ -300,15 +300,15 @@ func TestFinishedIntentsAreNotOpen(t *testing.T) {
 	for _, op := range []string{"a", "b", "c"} {
 		check(t, s.Begin(t.Context(), intent(op)))
 	}
-	check(t, s.Finish(t.Context(), "a", "accepted", noon()))
-	check(t, s.Finish(t.Context(), "b", "transient", noon()))
+	check(t, s.Finish(t.Context(), "a", reconcile.Ending{Outcome: "accepted", At: noon()}))
+	check(t, s.Finish(t.Context(), "b", reconcile.Ending{Outcome: "transient", At: noon()}))
 	again := intent("b")
 	again.At = noon().Add(time.Hour)
 	check(t, s.Begin(t.Context(), again))
 	still := intent("c")
 	still.At, still.Version = noon().Add(time.Hour), "v2"
 	check(t, s.Begin(t.Context(), still))
-	if err := s.Finish(t.Context(), "never", "accepted", noon()); err == nil {
+	if err := s.Finish(t.Context(), "never", reconcile.Ending{Outcome: "accepted", At: noon()}); err == nil {
 		t.Error("an intent that was never begun could be finished")
 	}
 
@@ -335,14 +335,14 @@ func TestLastIntents(t *testing.T) {
 		at := intent(outcome)
 		at.At = noon().Add(time.Duration(i) * time.Minute)
 		check(t, s.Begin(t.Context(), at))
-		check(t, s.Finish(t.Context(), outcome, outcome, noon()))
+		check(t, s.Finish(t.Context(), outcome, reconcile.Ending{Outcome: outcome, At: noon()}))
 		last(outcome)
 	}
 	refused := intent("refused")
 	refused.At = noon().Add(time.Hour)
 	check(t, s.Begin(t.Context(), refused))
 	last("refused") // as far as anybody knows
-	check(t, s.Finish(t.Context(), "refused", "rejected", noon()))
+	check(t, s.Finish(t.Context(), "refused", reconcile.Ending{Outcome: "rejected", At: noon()}))
 	last(reconcile.Resolved)
 }
 
@@ -455,10 +455,49 @@ func TestRecordsAndFirings(t *testing.T) {
 	firings, err := s.Firings(ctx)
 	check(t, err)
 	equal(t, map[string]time.Time{"lab/prod gpu": noon().Add(time.Minute)}, firings)
+	check(t, s.Fired(ctx, "kept", noon()))
+	check(t, s.Unschedule(ctx, []string{"lab/prod gpu", "never seen"}))
+	firings, err = s.Firings(ctx)
+	check(t, err)
+	equal(t, map[string]time.Time{"kept": noon()}, firings)
 	check(t, s.SaveRecords(ctx, map[schema.Key][]byte{prod(): nil}))
 	records, err = s.Records(ctx)
 	check(t, err)
 	equal(t, map[schema.Key][]byte{test(): []byte(`2`)}, records)
+}
+
+// What was done for a cluster is there to be told, newest first, until it is too
+// old: who began it, how it ended and with which requests. Begun again it has not
+// ended yet.
+func TestStepsOfACluster(t *testing.T) {
+	t.Parallel()
+	dir, ctx := t.TempDir(), t.Context()
+	s := open(t, dir)
+	create, resize, other := intent("a"), intent("b"), intent("c")
+	create.Run, create.Commit = "r1", "c1"
+	resize.Op, resize.At, resize.Run, resize.Commit = diff.Resize, noon().Add(time.Minute), "r2", "c2"
+	other.Key = test()
+	for _, i := range []reconcile.Intent{create, resize, other} {
+		check(t, s.Begin(ctx, i))
+	}
+	accepted := reconcile.Ending{Outcome: reconcile.Accepted, Requests: []string{"key-manager req-1", "orchestration req-2"}, At: noon().Add(time.Second)}
+	refused := reconcile.Ending{Outcome: "rejected", Reason: strings.Repeat("x", 1999) + "é and more", Requests: []string{"orchestration req-3"}, At: noon().Add(time.Hour)}
+	check(t, s.Finish(ctx, "a", accepted))
+	check(t, s.Finish(ctx, "b", refused))
+	s = reopen(t, s, dir)
+	have, err := s.Steps(ctx, prod(), 10)
+	check(t, err)
+	refused.Reason = strings.Repeat("x", 1999)
+	equal(t, []reconcile.Step{{Intent: resize, Ended: refused}, {Intent: create, Ended: accepted}}, have)
+	have, err = s.Steps(ctx, prod(), 1)
+	check(t, err)
+	equal(t, 1, len(have))
+	again := resize
+	again.Run, again.At = "r3", noon().Add(2*time.Hour)
+	check(t, s.Begin(ctx, again))
+	have, err = s.Steps(ctx, prod(), 1)
+	check(t, err)
+	equal(t, []reconcile.Step{{Intent: again}}, have)
 }
 
 func TestManyGoroutines(t *testing.T) {
@@ -474,7 +513,7 @@ func TestManyGoroutines(t *testing.T) {
 					s.Begin(ctx, intent(op)),
 					s.SaveObserved(ctx, cloud, fleet(cloud, 3, j)),
 					s.SaveRun(ctx, reconcile.Run{ID: op}),
-					s.Finish(ctx, op, "accepted", noon()),
+					s.Finish(ctx, op, reconcile.Ending{Outcome: "accepted", At: noon()}),
 				)
 				if n := len(s.Recall(cloud)); err != nil || n != 3 {
 					t.Errorf("%v, %d remembered", err, n)
