@@ -25,3 +25,8 @@ func TableRow(cells ...string) string {
 	tableRow(&b, cells)
 	return b.String()
 }
+
+// NewLiveWatch is a Watch on a terminal of any size.
+func NewLiveWatch(w io.Writer, o Options, size func() (int, int, bool)) *Watch {
+	return &Watch{w: w, o: o, size: size}
+}

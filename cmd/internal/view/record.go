@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/reconcile"
 )
 
@@ -65,6 +66,7 @@ func attributes(r reconcile.Record) [][]cell {
 		{"container version", r.ContainerVersion},
 		{"image", r.ImageID},
 		{"keypair", r.Keypair},
+		{"health", health(r)},
 		{"api address", r.APIAddress},
 		{"fixed network", r.FixedNetwork},
 		{"fixed subnet", r.FixedSubnet},
@@ -81,6 +83,18 @@ func attributes(r reconcile.Record) [][]cell {
 		}
 	}
 	return rows
+}
+
+// health is how a cluster is by its own word, and why it is not well.
+func health(r reconcile.Record) string {
+	why := r.Ails()
+	if r.HealthStatus == string(drivers.Unreached) {
+		why = r.HealthReason["api"]
+	}
+	if why == "" {
+		return r.HealthStatus
+	}
+	return r.HealthStatus + " (" + why + ")"
 }
 
 // stackOf is the stack's id where it is not the cluster's.

@@ -116,9 +116,24 @@ func kindReference(kind string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", kind, ourProse(root.Description))
 	b.WriteString("| Field | Type | Default | Allowed | Meaning | Magnum |\n|--|--|--|--|--|--|\n")
+	root.inline(root.Defs)
 	fieldRows(&b, "", &root)
 	b.WriteString("\n")
 	return b.String(), nil
+}
+
+// inline puts the fields of shared definitions where they are referred to, but
+// for labels, which have a section of their own.
+func (d *described) inline(defs map[string]*described) {
+	if def := defs[strings.TrimPrefix(d.Ref, "#/$defs/")]; def != nil && d.Ref != "#/$defs/labels" {
+		d.Ref, d.Type, d.Properties, d.Required = "", def.Type, slices.Clone(def.Properties), def.Required
+	}
+	for i := range d.Properties {
+		d.Properties[i].inline(defs)
+	}
+	if d.Items != nil {
+		d.Items.inline(defs)
+	}
 }
 
 // fieldRows writes a row for each field below an object, the fields of objects
@@ -137,7 +152,7 @@ func fieldRows(b *strings.Builder, path string, d *described) {
 
 func belowRows(b *strings.Builder, at string, d *described) {
 	switch {
-	case d.Ref != "": // labels, which have a section of their own
+	case d.Ref != "": // labels
 	case d.Items != nil && d.Items.Properties != nil:
 		fieldRows(b, at+"[]", d.Items)
 	case d.Properties != nil:

@@ -22,6 +22,10 @@ func ReportText(w io.Writer, r reconcile.Report, o Options) error {
 	for _, alike := range group(r.Results, says, alikeFrom) {
 		out.result(alike)
 	}
+	for _, d := range r.Draining {
+		out.line(0, text("waits:").in(cyan), text(string(d.Step.Op)), text(d.Step.Cluster.String()), ofGroup(d.Step.Group))
+		out.lines(4, strings.Join(d.Left, "\n"))
+	}
 	for _, alike := range group(blocks(r.Plan.HeldSteps()), block.says, alikeFrom) {
 		out.blank()
 		out.block(alike)
@@ -46,7 +50,7 @@ func reportVerdict(r reconcile.Report) string {
 	started := len(r.Results) - later
 	later -= failed
 	parts := []string{fmt.Sprintf("%d started", started)}
-	if len(r.Results) == 0 {
+	if len(r.Results)+len(r.Draining) == 0 {
 		parts[0] = "nothing to start"
 	}
 	counts := Plan{Plan: r.Plan}.Summary()
@@ -56,6 +60,7 @@ func reportVerdict(r reconcile.Report) string {
 	}{
 		{failed, "failed"},
 		{later, "to look at again"},
+		{len(r.Draining), "draining"},
 		{counts[string(diff.Wait)], "in motion"},
 		{counts["held"], "held"},
 		{counts["drifted"], "drifted"},
@@ -120,6 +125,7 @@ type reportDocument struct {
 	Run           string             `json:"run"`
 	StartedAt     time.Time          `json:"startedAt"`
 	Results       []resultDocument   `json:"results"`
+	Draining      []drainingDocument `json:"draining,omitempty"`
 	Clusters      []reconcile.Record `json:"clusters"`
 	StatusError   string             `json:"statusError,omitempty"`
 	Plan          planDocument       `json:"plan"`
@@ -133,6 +139,14 @@ type resultDocument struct {
 	Started   bool         `json:"started"`
 	Error     string       `json:"error,omitempty"`
 	Kind      drivers.Kind `json:"kind,omitempty"` // who can act on the error
+}
+
+// drainingDocument is a step that waits for pods to leave its nodes.
+type drainingDocument struct {
+	Op      diff.Op    `json:"op"`
+	Cluster schema.Key `json:"cluster"`
+	Group   string     `json:"group,omitempty"`
+	Left    []string   `json:"left"`
 }
 
 // ReportJSON writes what came of a run, with the plan that it carried out.
@@ -150,6 +164,9 @@ func ReportJSON(w io.Writer, r reconcile.Report, tool string) error {
 			result.Error, result.Kind = x.Err.Error(), drivers.KindOf(x.Err)
 		}
 		d.Results = append(d.Results, result)
+	}
+	for _, x := range r.Draining {
+		d.Draining = append(d.Draining, drainingDocument{x.Step.Op, x.Step.Cluster, x.Step.Group, x.Left})
 	}
 	if r.StatusError != nil {
 		d.StatusError = r.StatusError.Error()

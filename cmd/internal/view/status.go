@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"jeroboam.io/jeroboam/diff"
+	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/reconcile"
 )
 
@@ -17,14 +18,18 @@ func StatusText(w io.Writer, records []reconcile.Record, o Options) error {
 	out.line(0, text(headline(records)).in(bold))
 	if len(records) > 0 {
 		out.blank()
-		rows := [][]cell{heading("CLUSTER", "STATUS", "NODES", "TEMPLATE", "STEPS", "REMARKS")}
+		rows := [][]cell{heading("CLUSTER", "STATUS", "HEALTH", "NODES", "TEMPLATE", "STEPS", "REMARKS")}
 		for _, r := range records {
 			rows = append(rows, []cell{
 				text(r.Key().String()),
 				{r.Status, statusStyle(r)},
+				healthCell(r),
 				text(nodesOf(r)), text(r.ClusterTemplateID),
 				text(stepsOf(r, o.Width)), text(cutEnd(clean(remarks(r)), maxRemark)),
 			})
+		}
+		if !slices.ContainsFunc(records, func(r reconcile.Record) bool { return r.HealthStatus != "" }) {
+			rows = without(rows, 2)
 		}
 		out.table(0, rows)
 	}
@@ -93,6 +98,27 @@ func statusStyle(r reconcile.Record) style {
 	}
 }
 
+func healthCell(r reconcile.Record) cell {
+	switch drivers.HealthStatus(r.HealthStatus) {
+	case drivers.Healthy:
+		return cell{r.HealthStatus, green}
+	case drivers.Unhealthy:
+		return cell{r.HealthStatus, red}
+	case drivers.Unreached:
+		return cell{r.HealthStatus, yellow}
+	case drivers.Unasked:
+	}
+	return text("")
+}
+
+// without is a table without a column.
+func without(rows [][]cell, column int) [][]cell {
+	for i := range rows {
+		rows[i] = slices.Delete(rows[i], column, column+1)
+	}
+	return rows
+}
+
 // headline counts clusters by how they are.
 func headline(records []reconcile.Record) string {
 	if len(records) == 0 {
@@ -158,6 +184,9 @@ func remarks(r reconcile.Record) string {
 	}
 	if r.Advice != "" {
 		parts = append(parts, r.Advice)
+	}
+	if ails := r.Ails(); ails != "" {
+		parts = append(parts, "unhealthy: "+ails)
 	}
 	for _, h := range r.Held {
 		parts = append(parts, "held: "+h)

@@ -42,6 +42,8 @@ func records() []reconcile.Record {
 	batch.Advice = "the next run recovers batch-worker-1 and replaces nothing else; if that fails again, mend what the reason names"
 	batch.COEVersion, batch.ContainerVersion = "v1.33.4", "v2.1.4"
 	batch.NodeGroups[0].Nodes[0].Versions = "kubelet=v1.33.4 containerd=v2.1.4"
+	batch.HealthStatus = "UNHEALTHY"
+	batch.HealthReason = map[string]string{"api": "ok", "batch-worker-0.Ready": "True", "batch-worker-1.Ready": "Unknown"}
 	api := record("api", "UPDATE_IN_PROGRESS", diff.NodeReady, diff.NodeReady, diff.NodeReady, diff.NodeMoving)
 	api.Progress = "upgrade 3/4 to v1.30.14, then v1.31.14, v1.32.0"
 	far := reconcile.Record{Name: "web", Cloud: "lab-far", Status: "UNKNOWN", StatusReason: "list stacks: 503 Service Unavailable", NodeCount: 3, ClusterTemplateID: "k8s-1-33"}
@@ -122,6 +124,7 @@ func TestReport(t *testing.T) {
 			reconcile.Result{Step: step(diff.Update, fmt.Sprintf("u-%d", i), "")},
 			reconcile.Result{Step: step(diff.Create, fmt.Sprintf("q-%d", i), ""), Err: failure(drivers.Rejected, "quota exceeded for cores")})
 	}
+	r.Draining = []reconcile.Draining{{Step: step(diff.Resize, "g", "gpu"), Left: []string{"draining g-gpu-1: 1 pod left, shop/db-0 (disruption budget shop/db)"}}}
 	golden(t, "report.txt", func(w io.Writer) error { return view.ReportText(w, r, view.Options{}) })
 	golden(t, "report.json", func(w io.Writer) error { return view.ReportJSON(w, r, "v0.1.0") })
 	golden(t, "report-nothing.txt", func(w io.Writer) error {

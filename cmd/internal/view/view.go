@@ -5,7 +5,8 @@
 //	diff.Plan ──────► tell (told.go) ─┬─► PlanText
 //	  + source facts                  └─► PlanMarkdown ─► a comment's budget
 //	              └──────────────────────► PlanJSON ─► ReadPlan
-//	[]reconcile.Record ─► StatusText, RecordText, moved ─► Progress
+//	[]reconcile.Record ─► StatusText, RecordText ─► Watch; moved ─► Progress
+//	ClusterExplanation ─► ClusterExplanationText, ClusterExplanationJSON
 //	Validation ─► ValidationText, ValidationJSON, SARIF, JUnit, CodeQuality, Annotations
 //	schema ─► ExplanationText, ReferenceMarkdown
 //	pki.Shown ─► AuthoritiesText
@@ -17,7 +18,8 @@
 //
 // Read page.go for how text is laid out, told.go for what is said of a step,
 // then plan.go, plantext.go and planmarkdown.go; status.go, record.go,
-// report.go, progress.go, findings.go, authorities.go and reference.go stand alone. problems.go
+// report.go, progress.go, watch.go, clusterexplanation.go, findings.go,
+// authorities.go and reference.go stand alone. problems.go
 // has the text of problems, sinks.go what the views of them for CI share.
 package view
 
