@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,6 @@ import (
 	"jeroboam.io/jeroboam/cmd/internal/view"
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/reconcile"
-	"jeroboam.io/jeroboam/reconcile/gitrepo"
 	"jeroboam.io/jeroboam/reconcile/record"
 	"jeroboam.io/jeroboam/schema"
 )
@@ -32,10 +33,12 @@ type app struct {
 
 	configFile string
 	flags      schema.Config // what flags say; empty fields come from the file
+	leases     leaseFlags
 	statusOff  bool
 	output     string
 	logLevel   string
 	logJSON    bool
+	pace       time.Duration // between two looks of the daemon at what is in motion, and two commits of status; 0: the defaults
 }
 
 func (a *app) root() *cobra.Command {
@@ -63,8 +66,8 @@ difference as a plan, carries it out and commits the status back.
 	f.StringVarP(&a.output, "output", "o", "text", "output `format`: text or json")
 	f.StringVar(&a.logLevel, "log-level", "warn", "log `level`: debug, info, warn or error")
 	f.BoolVar(&a.logJSON, "log-json", false, "log as JSON")
-	root.AddCommand(a.validate(), a.plan(), a.apply(), a.status(), a.explain(), a.schema(), a.sim(), a.doctor(), a.version(),
-		a.ca(), a.kubeconfig())
+	root.AddCommand(a.validate(), a.plan(), a.apply(), a.run(), a.sync(), a.status(), a.history(), a.explain(), a.schema(), a.sim(), a.doctor(), a.version(),
+		a.ca(), a.kubeconfig(), a.demo())
 	return root
 }
 
@@ -74,6 +77,9 @@ func (a *app) fleetFlags(cmd *cobra.Command) {
 	f.StringVar(&a.flags.Repository.URL, "repo", "", "repository `URL` or path (default the one around the working directory)")
 	f.StringVar(&a.flags.Repository.Branch, "branch", "", "`branch` to read (default the repository's HEAD)")
 	f.StringVar(&a.flags.Repository.Path, "path", "", "`folder` of the fleet in the repository")
+	f.StringVar(&a.flags.Repository.Access.SSHKey, "ssh-key", "", "`file` of the private key for SSH (default the keys of $SSH_AUTH_SOCK)")
+	f.StringVar(&a.flags.Repository.Access.KnownHosts, "known-hosts", "", "`file` of the host keys for SSH (default ~/.ssh/known_hosts)")
+	f.StringVar(&a.flags.Repository.Access.CABundle, "git-ca-bundle", "", "`file` of certificates that are trusted for https beside the system's")
 	f.StringVar(&a.flags.Instance, "instance", "", "`name` of this instance: its state and status branch (default \"default\")")
 	f.StringVar(&a.flags.Owner, "owner", "", "`name` written on every cluster as its owner (default the instance)")
 	f.StringVar(&a.flags.StateDir, "state-dir", "", "`folder` of the local store (default below $XDG_STATE_HOME)")
@@ -114,21 +120,65 @@ func (a *app) log() *zap.Logger {
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.stderr)), level))
 }
 
-// config is the Config document with the flags over it.
+// config is the Config document with the flags over it: of one fleet, which
+// --instance names where there are several.
 func (a *app) config() (schema.Config, error) {
-	c, err := a.configDocument()
+	all, err := a.configs()
 	if err != nil {
-		return c, err
+		return schema.Config{}, err
 	}
+	if len(all) > 1 {
+		names := make([]string, len(all))
+		for i, c := range all {
+			names[i] = c.Instance
+		}
+		return schema.Config{}, fmt.Errorf("the Config has several sources: give --instance with one of %s", strings.Join(names, ", "))
+	}
+	return all[0], nil
+}
+
+// configs are the configurations of all fleets, or of the one that --instance
+// names; each with the flags over it.
+func (a *app) configs() ([]schema.Config, error) {
+	document, err := a.configDocument()
+	if err != nil {
+		return nil, err
+	}
+	all := document.Instances()
+	if name := a.flags.Instance; name != "" && len(document.Sources) > 0 {
+		all = slices.DeleteFunc(all, func(c schema.Config) bool { return c.Instance != name })
+		if len(all) == 0 {
+			return nil, fmt.Errorf("the Config has no source %q", name)
+		}
+	}
+	for i := range all {
+		if all[i], err = a.overlaid(all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (a *app) overlaid(c schema.Config) (schema.Config, error) {
 	over := a.flags
 	for _, s := range []struct{ to, from *string }{
 		{&c.Repository.URL, &over.Repository.URL},
 		{&c.Repository.Branch, &over.Repository.Branch},
 		{&c.Repository.Path, &over.Repository.Path},
+		{&c.Repository.Access.SSHKey, &over.Repository.Access.SSHKey},
+		{&c.Repository.Access.KnownHosts, &over.Repository.Access.KnownHosts},
+		{&c.Repository.Access.CABundle, &over.Repository.Access.CABundle},
 		{&c.Instance, &over.Instance},
 		{&c.Owner, &over.Owner},
 		{&c.StateDir, &over.StateDir},
 		{&c.Status.Branch, &over.Status.Branch},
+		{&c.Listen, &over.Listen},
+		{&c.Sync.Cron, &over.Sync.Cron},
+		{&c.Sync.TimeZone, &over.Sync.TimeZone},
+		{&c.Sync.Jitter, &over.Sync.Jitter},
+		{&c.Sync.Missed, &over.Sync.Missed},
+		{&c.Sync.DriftInterval, &over.Sync.DriftInterval},
+		{&c.Sync.Drift, &over.Sync.Drift},
 	} {
 		if *s.from != "" {
 			*s.to = *s.from
@@ -176,6 +226,7 @@ func (a *app) configDefaults(c schema.Config) (schema.Config, error) {
 	if c.Owner == "" {
 		c.Owner = c.Instance
 	}
+	c.Sync = c.Sync.WithDefaults()
 	if c.Status.Branch == "" {
 		c.Status.Branch = "jeroboam-status/" + c.Instance
 	}
@@ -193,24 +244,8 @@ func (a *app) configDefaults(c schema.Config) (schema.Config, error) {
 	return c, nil
 }
 
-// repository opens the fleet's repository. Without one in the configuration it
-// is the one around the working directory.
-func (a *app) repository(c schema.Config) (*gitrepo.Repo, error) {
-	if c.Repository.URL == "" {
-		local, err := gitrepo.Local(".")
-		if err != nil {
-			return nil, fmt.Errorf("%w; give --repo, or repository.url in the Config", err)
-		}
-		c.Repository.URL = local.Root()
-	}
-	return gitrepo.Open(gitrepo.Options{
-		URL: c.Repository.URL, Branch: c.Repository.Branch, Path: c.Repository.Path,
-		StatusBranch: c.Status.Branch, Author: c.Status.Author,
-		Username: a.getenv("JEROBOAM_GIT_USERNAME"), Token: a.getenv("JEROBOAM_GIT_TOKEN"), Log: a.log(),
-	})
-}
-
-// reconciler over Git and a store. The store is the caller's to close.
+// reconciler over Git and a store. The store is the caller's to close; the board does
+// not count if status is not committed.
 func (a *app) reconciler(c schema.Config, store *record.Store, source reconcile.Source, board reconcile.Board) *reconcile.Reconciler {
 	if c.Status.Disabled {
 		board = nil

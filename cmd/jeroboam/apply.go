@@ -13,7 +13,9 @@ import (
 	"jeroboam.io/jeroboam/cmd/internal/view"
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/reconcile"
+	"jeroboam.io/jeroboam/reconcile/gitrepo"
 	"jeroboam.io/jeroboam/reconcile/record"
+	"jeroboam.io/jeroboam/schema"
 )
 
 // applyFlags are those of `apply` alone.
@@ -69,7 +71,7 @@ func (a *app) runApply(ctx context.Context, f applyFlags, args []string) (err er
 	if err != nil {
 		return err
 	}
-	repo, err := a.repository(config)
+	fleet, status, err := a.repositories(config)
 	if err != nil {
 		return err
 	}
@@ -78,7 +80,10 @@ func (a *app) runApply(ctx context.Context, f applyFlags, args []string) (err er
 		return err
 	}
 	defer closeStore(store, &err)
-	r := a.reconciler(config, store, repo, repo)
+	r, err := a.passes(config, store, fleet, status)
+	if err != nil {
+		return err
+	}
 	r.Expect = expect
 	report, err := r.RunOnce(ctx)
 	// Told at the end: what was started must be shown whatever becomes of a file.
@@ -99,7 +104,35 @@ func (a *app) runApply(ctx context.Context, f applyFlags, args []string) (err er
 	if unfilled != nil {
 		return unfilled
 	}
-	return applyOutcome(report)
+	a.tellDistrust(report.Snapshot.Distrust)
+	return withDistrust(report.Snapshot.Distrust, applyOutcome(report))
+}
+
+// passes are those of one command: each pushes the status before it ends, and
+// what passes before it, of another process too, could not push.
+type passes struct {
+	*reconcile.Reconciler
+	outbox *gitrepo.Outbox // nil: status is not committed
+}
+
+func (a *app) passes(c schema.Config, store *record.Store, fleet, status *gitrepo.Repo) (*passes, error) {
+	if c.Status.Disabled {
+		return &passes{a.reconciler(c, store, fleet, nil), nil}, nil
+	}
+	outbox, err := a.outbox(c, status)
+	if err != nil {
+		return nil, err
+	}
+	return &passes{a.reconciler(c, store, fleet, outbox), outbox}, nil
+}
+
+// RunOnce is the Reconciler's, with the push.
+func (p *passes) RunOnce(ctx context.Context) (reconcile.Report, error) {
+	report, err := p.Reconciler.RunOnce(ctx)
+	if p.outbox != nil && err == nil {
+		report.StatusError = errors.Join(report.StatusError, p.outbox.Flush(ctx))
+	}
+	return report, err
 }
 
 // reviewed is the fingerprint of the plan in a file.
@@ -125,7 +158,7 @@ func reviewed(args []string) (string, error) {
 // follow makes passes until the fleet has settled or cannot without somebody's
 // help. The time limit is that of the waiting: a pass that has begun is ended in
 // order, or it would tell of clouds and stores that fail when it is we who do.
-func (a *app) follow(ctx context.Context, r *reconcile.Reconciler, report reconcile.Report, f applyFlags) (reconcile.Report, error) {
+func (a *app) follow(ctx context.Context, r *passes, report reconcile.Report, f applyFlags) (reconcile.Report, error) {
 	waiting, stop := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it has not settled in %s; what was started goes on", f.timeout))
 	defer stop()
 	progress := view.NewProgress(a.stderr, a.view(), a.now())

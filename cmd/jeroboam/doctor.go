@@ -54,29 +54,43 @@ func (a *app) showFindings(found []view.Finding) error {
 	return view.FindingsText(a.stdout, found, a.view())
 }
 
-// examine gathers everything: one thing that fails hides no other.
+// examine gathers everything: one thing that fails hides no other. Of several
+// sources it looks at each.
 func (a *app) examine(ctx context.Context, clouds []string, write bool) ([]view.Finding, error) {
-	config, err := a.config()
+	configs, err := a.configs()
 	if err != nil {
 		return nil, err
 	}
-	var found []view.Finding
-	about := func(subject string, f drivers.Finding) {
-		found = append(found, view.Finding{Subject: subject, Finding: f})
+	found := []view.Finding{{Subject: "jeroboam", Finding: drivers.Finding{Check: "version", Level: drivers.Fine, Detail: version()}}}
+	for _, c := range configs {
+		of := ""
+		if len(configs) > 1 {
+			of = " of " + c.Instance
+		}
+		found = append(found, a.examineFleet(ctx, c, of, clouds, write)...)
 	}
-	about("jeroboam", drivers.Finding{Check: "version", Level: drivers.Fine, Detail: version()})
+	return found, nil
+}
+
+func (a *app) examineFleet(ctx context.Context, config schema.Config, of string, clouds []string, write bool) (found []view.Finding) {
+	about := func(subject string, f drivers.Finding) {
+		found = append(found, view.Finding{Subject: subject + of, Finding: f})
+	}
 	about("store", a.examineStore(ctx, config))
 	if f, told := a.examineLocalKeys(ctx, config); told {
 		about("store", f)
 	}
 	fleet, f := a.examineRepository(ctx, config)
 	about("repository", f)
+	for _, f := range a.examineGit(ctx, config) {
+		about("repository", f)
+	}
 	for _, name := range cloudsToExamine(config, fleet, clouds) {
 		for _, f := range a.examineCloud(ctx, config, name, write) {
 			about("cloud "+string(name), f)
 		}
 	}
-	return found, nil
+	return found
 }
 
 func (a *app) examineStore(ctx context.Context, c schema.Config) drivers.Finding {
@@ -109,7 +123,7 @@ func (a *app) examineLocalKeys(ctx context.Context, c schema.Config) (f drivers.
 
 func (a *app) examineRepository(ctx context.Context, c schema.Config) (*schema.Fleet, drivers.Finding) {
 	f := drivers.Finding{Check: "fetch and validate", Level: drivers.Bad}
-	repo, err := a.repository(c)
+	repo, _, err := a.repositories(c)
 	if err != nil {
 		f.Detail = err.Error()
 		return nil, f
@@ -125,6 +139,10 @@ func (a *app) examineRepository(ctx context.Context, c schema.Config) (*schema.F
 	if err != nil {
 		f.Detail, f.Advice = err.Error(), "run jeroboam validate"
 		return nil, f
+	}
+	if snapshot.Distrust != nil {
+		f.Level, f.Detail = drivers.Doubt, snapshot.Distrust.String()
+		return fleet, f
 	}
 	f.Level = drivers.Fine
 	f.Detail = fmt.Sprintf("commit %.8s of %s has %s", snapshot.Commit, snapshot.Author, count(len(fleet.Clusters), "cluster"))

@@ -46,9 +46,13 @@ func (a *app) exit(err error) int {
 		_ = view.ProblemsText(a.stderr, problems, a.viewOn(a.stderr))
 		return exitInvalid
 	}
+	_, held := errors.AsType[*reconcile.Distrust](err)
 	switch {
 	case err == nil:
 		return exitOK
+	case held:
+		a.say("jeroboam", err.Error())
+		return exitHeld
 	case errors.Is(err, reconcile.ErrStale):
 		a.say("jeroboam", err.Error())
 		return exitStale

@@ -76,7 +76,7 @@ func oneRecord(records []reconcile.Record, cluster string) (reconcile.Record, er
 	})
 	switch len(found) {
 	case 0:
-		return reconcile.Record{}, fmt.Errorf("there is no record of a cluster %q", cluster)
+		return reconcile.Record{}, noRecordError(cluster)
 	case 1:
 		return found[0], nil
 	}
@@ -85,6 +85,13 @@ func oneRecord(records []reconcile.Record, cluster string) (reconcile.Record, er
 		keys[i] = r.Key().String()
 	}
 	return reconcile.Record{}, fmt.Errorf("%d clusters are named %q: give one of %s", len(found), cluster, strings.Join(keys, ", "))
+}
+
+// noRecordError is a cluster without a record.
+type noRecordError string
+
+func (e noRecordError) Error() string {
+	return fmt.Sprintf("there is no record of a cluster %q", string(e))
 }
 
 // notBackedUp are the commands that would back up keys of which there is but one

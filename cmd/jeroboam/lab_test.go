@@ -144,13 +144,16 @@ spec:
 type labWorld struct {
 	*testing.T
 	dir, name, state string
+	cloud            string
 	token            string
 	endpoints        map[string]string // by service type
 	made             map[string]bool   // ids of everything that the stack was seen to have
+	limit            time.Duration     // of one run of a program
+	patience, pause  time.Duration     // with what takes its time, and between two looks at it
 }
 
 func newLab(t *testing.T) *labWorld {
-	l := &labWorld{T: t, dir: t.TempDir(), name: fmt.Sprintf("story-%x", time.Now().UnixNano()&0xffffffff), state: "state", made: map[string]bool{}}
+	l := &labWorld{T: t, dir: t.TempDir(), name: fmt.Sprintf("story-%x", time.Now().UnixNano()&0xffffffff), state: "state", cloud: "lab-demo", made: map[string]bool{}, limit: 6 * time.Minute, patience: 3 * time.Minute, pause: time.Second}
 	l.login()
 	l.run(exitOK, ".", "go", "build", "-o", filepath.Join(l.dir, "jeroboam"), ".")
 	l.git("init", "-q", "--bare", "-b", "main", "fleet.git")
@@ -179,8 +182,8 @@ func (l *labWorld) write(file, text string) {
 
 func (l *labWorld) writeCluster(lines ...string) {
 	l.Helper()
-	l.write("cluster.yaml", fmt.Sprintf("apiVersion: jeroboam.io/v1alpha1\nkind: Cluster\nmetadata: {name: %s}\nspec:\n  cloud: lab-demo\n  template: docker\n  %s\n",
-		l.name, strings.Join(lines, "\n  ")))
+	l.write("cluster.yaml", fmt.Sprintf("apiVersion: jeroboam.io/v1alpha1\nkind: Cluster\nmetadata: {name: %s}\nspec:\n  cloud: %s\n  template: docker\n  %s\n",
+		l.name, l.cloud, strings.Join(lines, "\n  ")))
 }
 
 func (l *labWorld) commit(message string) {
@@ -209,7 +212,7 @@ func (l *labWorld) wait() string {
 
 func (l *labWorld) run(code int, dir, program string, args ...string) string {
 	l.Helper()
-	ctx, stop := context.WithTimeout(l.Context(), 6*time.Minute)
+	ctx, stop := context.WithTimeout(l.Context(), l.limit)
 	defer stop()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
@@ -234,7 +237,7 @@ func (l *labWorld) says(text string, want ...string) {
 
 func (l *labWorld) statusFile() string {
 	l.Helper()
-	return l.git("-C", "fleet.git", "show", "jeroboam-status/"+l.name+":status/lab-demo/"+l.name+".yaml")
+	return l.git("-C", "fleet.git", "show", "jeroboam-status/"+l.name+":status/"+l.cloud+"/"+l.name+".yaml")
 }
 
 // servers are those of the record, by node.
@@ -374,17 +377,17 @@ func (l *labWorld) stack() labStack {
 
 func (l *labWorld) until(what string, is func() bool) {
 	l.Helper()
-	for range 180 {
+	for began := time.Now(); time.Since(began) < l.patience; {
 		if is() {
 			return
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(l.pause):
 		case <-l.Context().Done():
 			l.Fatal(l.Context().Err())
 		}
 	}
-	l.Fatalf("not within three minutes: %s", what)
+	l.Fatalf("not within %s: %s", l.patience, what)
 }
 
 func (l *labWorld) settled() {

@@ -83,14 +83,15 @@ func (a *app) runPlan(ctx context.Context, f planFlags, args []string) error {
 	if err := a.showPlan(p.Plan, f); err != nil {
 		return err
 	}
-	return planOutcome(p.Plan.Plan, f.detailed)
+	return withDistrust(p.distrust, planOutcome(p.Plan.Plan, f.detailed))
 }
 
 // planned is a plan and what was checked for it: nil if that could not be read.
 // An invalid fleet has no plan.
 type planned struct {
 	view.Plan
-	checked *view.Validation
+	checked  *view.Validation
+	distrust *reconcile.Distrust // of the head; live only
 }
 
 func (a *app) makePlan(ctx context.Context, f planFlags, args []string) (planned, error) {
@@ -118,14 +119,15 @@ func (a *app) livePlan(ctx context.Context, args []string) (p planned, err error
 	}
 	defer closeStore(store, &err)
 	report, err := a.reconciler(config, store, source, board).Plan(ctx)
-	return planned{a.viewPlan(report, view.Live), checked(report.Snapshot.Files, report.Warnings, err)}, err
+	a.tellDistrust(report.Snapshot.Distrust)
+	return planned{a.viewPlan(report, view.Live), checked(report.Snapshot.Files, report.Warnings, err), report.Snapshot.Distrust}, err
 }
 
 // planSource is the folder that the arguments name, or the repository.
 func (a *app) planSource(c schema.Config, args []string) (reconcile.Source, reconcile.Board, error) {
 	if len(args) == 0 {
-		repo, err := a.repository(c)
-		return repo, repo, err
+		fleet, status, err := a.repositories(c)
+		return fleet, status, err
 	}
 	files, err := dirFiles(args[0])
 	return fixed{reconcile.Snapshot{Files: files, Descends: reconcile.Descends}}, nil, err
@@ -165,9 +167,11 @@ func (a *app) offlinePlan(f planFlags, args []string) (p planned, err error) {
 		return p, err
 	}
 	plan := diff.Compute(want, diff.FromFleet(was), diff.OfflinePolicy(was))
-	return planned{view.Plan{
+	p.Plan = view.Plan{
 		Plan: plan, Mode: view.Offline, Commit: head.Commit, BaseCommit: base.Commit, Tree: head.Tree, At: a.now(), Tool: version(),
-	}, checked(head.Files, want.Warnings, nil)}, nil
+	}
+	p.checked = checked(head.Files, want.Warnings, nil)
+	return p, nil
 }
 
 // localAround is the repository that a folder is in. A relative folder is read,

@@ -35,28 +35,45 @@ type command = func(s *stage, args []string) error
 // what they say cannot be done or is not so.
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	all := map[string]command{
-		"sim":      (*stage).startCloud,    // sim [wall] [roles=A,B] [appcredtrusts=true] [maxstacks=N]: a cloud, and a clouds.yaml for it
-		"advance":  (*stage).advance,       // advance SECONDS: on the clock of the cloud and of the program
-		"fault":    (*stage).fault,         // fault [service=S] [method=M] [path=REGEXP] [times=N] [skip=N] and status=N, body=B, drop, afterwork, truncate or empty; fault clear
-		"failboot": (*stage).failBoot,      // failboot REGEXP REASON: nodes whose name matches report a failed boot
-		"quota":    (*stage).quota,         // quota RESOURCE N: in project demo
-		"appcred":  (*stage).appCred,       // appcred CLOUD: an application credential of demo, as an entry of clouds.yaml
-		"api":      (*stage).api,           // api METHOD SERVICE PATH [BODYFILE]: what a person does by hand, as demo
-		"keys":     (*stage).makeKeys,      // keys NAME [local]: keys of a cluster of cloud lab-demo, in Barbican or below state; $stack is the name they are under
-		"lookup":   (*stage).lookup,        // lookup stack|server REGEXP: $stack is name/id, $server the id of the only one whose name matches
-		"tamper":   (*stage).tamper,        // tamper template|tags: an update of $stack that changes its template, or drops its tags
-		"requests": (*stage).checkRequests, // requests reset; requests total|writes|METHOD [PATH] N: how many were sent
-		"stacks":   (*stage).checkStacks,   // stacks N: how many root stacks project demo has
-		"cluster":  (*stage).cluster,       // cluster NAME [LINE...]: a document with these lines of its spec
-		"commit":   (*stage).commit,        // commit MESSAGE: everything in fleet, and push it
-		"edit":     (*stage).edit,          // edit FILE OLD NEW: replaces the only OLD; \n in NEW is a new line
-		"status":   (*stage).showStatus,    // status FILE: prints a file of the status branch
-		"serve":    (*stage).serveGit,      // serve TOKEN: the repository over HTTP, for who knows the token; its URL is $giturl
-		"exits":    (*stage).exits,         // exits CODE PROGRAM [ARGUMENT...]
-		"killed":   (*stage).killed,        // killed PROGRAM [ARGUMENT...]: again and again, with kill -9 once the cloud has done what the first, second, ... request asks for
-		"clean":    (*stage).clean,         // clean WORD PATH [PATH...]: no file at or below these paths has the word, nor anything that was sent to the cloud
-		"settle":   (*stage).settle,        // settle [ARGUMENT...]: apply and advance until nothing is left but what is held
-		"ack":      (*stage).ack,           // ack GUARD: $ack is the trailer that the last output asks for
+		"sim":       (*stage).startCloud,    // sim [wall] [roles=A,B] [appcredtrusts=true] [maxstacks=N]: a cloud, and a clouds.yaml for it
+		"advance":   (*stage).advance,       // advance SECONDS: on the clock of the cloud and of the program
+		"fault":     (*stage).fault,         // fault [service=S] [method=M] [path=REGEXP] [times=N] [skip=N] and status=N, body=B, drop, afterwork, truncate or empty; fault clear
+		"failboot":  (*stage).failBoot,      // failboot REGEXP REASON: nodes whose name matches report a failed boot
+		"quota":     (*stage).quota,         // quota RESOURCE N: in project demo
+		"appcred":   (*stage).appCred,       // appcred CLOUD: an application credential of demo, as an entry of clouds.yaml
+		"api":       (*stage).api,           // api METHOD SERVICE PATH [BODYFILE]: what a person does by hand, as demo
+		"keys":      (*stage).makeKeys,      // keys NAME [local]: keys of a cluster of cloud lab-demo, in Barbican or below state; $stack is the name they are under
+		"lookup":    (*stage).lookup,        // lookup stack|server REGEXP: $stack is name/id, $server the id of the only one whose name matches
+		"tamper":    (*stage).tamper,        // tamper template|tags: an update of $stack that changes its template, or drops its tags
+		"requests":  (*stage).checkRequests, // requests reset; requests total|writes|METHOD [PATH] N: how many were sent
+		"before":    (*stage).before,        // before: what is there must not be lost from now on
+		"harmless":  (*stage).harmless,      // harmless [writes|METHOD [PATH] N]: no DELETE was sent since before, and in an hour nothing is lost
+		"gone":      (*stage).gone,          // gone [CLUSTER...] [nodes=N]: exactly these are lost
+		"stacks":    (*stage).checkStacks,   // stacks N: how many root stacks project demo has
+		"cluster":   (*stage).cluster,       // cluster NAME [LINE...]: a document with these lines of its spec
+		"commit":    (*stage).commit,        // commit MESSAGE: everything in fleet, and push it
+		"edit":      (*stage).edit,          // edit FILE OLD NEW: replaces the only OLD; \n in NEW is a new line
+		"status":    (*stage).showStatus,    // status FILE: prints a file of the status branch
+		"configure": (*stage).configure,     // configure LINE...: jeroboam.yaml anew with these lines of its spec; GITURL and WORK are the served URL and the script's folder
+		"stored":    (*stage).storeLogin,    // stored USER TOKEN: the file credentials, for the URL that is served
+		"signers":   (*stage).signers,       // signers NAME...: the file allowed, with NAME.pub of each
+		"serve":     (*stage).serveGit,      // serve TOKEN: the repository over HTTP, for who knows the token; its URL is $giturl
+		"exits":     (*stage).exits,         // exits CODE PROGRAM [ARGUMENT...]
+		"killed":    (*stage).killed,        // killed [both] PROGRAM [ARGUMENT...]: again and again, with kill -9 once the cloud, or the served repository, has done what the first, second, ... request asks for; both: and before it has
+		"killedrun": (*stage).killedRun,     // killedrun CLUSTERS: jeroboam run on $giturl again and again, killed in all the ways that there are, until so many are in sync
+		"clean":     (*stage).clean,         // clean WORD PATH [PATH...]: no file at or below these paths has the word, nor anything that was sent to the cloud
+		"echo":      (*stage).echo,          // echo PATHREGEXP [FROM]: the cloud refuses writes there with what they said, from that byte on; echo off: no more, and it did
+		"password":  (*stage).password,      // password WORD: demo has this one from now on
+		"record":    (*stage).keepOutput,    // record NAME PROGRAM [ARGUMENT...]: whatever the exit code; what it prints is in out/NAME.stdout and out/NAME.stderr
+		"told":      (*stage).sentWords,     // told WORD...: the cloud was sent these words
+		"nowhere":   (*stage).nowhere,       // nowhere PATH... [-PATH...]: no file there has a secret: one that begins with planted-, a private key, one of an application credential that was made; but for -PATH, where they are by design
+		"settle":    (*stage).settle,        // settle [ARGUMENT...]: apply and advance until nothing is left but what is held
+		"until":     (*stage).until,         // until PROGRAM [ARGUMENT...]: again and again, until it exits with 0
+		"push":      (*stage).push,          // push URL SECRET CODE: what GitHub sends when somebody pushed, and what is answered
+		"signal":    (*stage).signal,        // signal HUP|TERM|KILL [FOLDER]: to the daemon that has the folder state, or that one
+		"port":      (*stage).port,          // port NAME: $NAME is an address of loopback that nobody has
+		"ack":       (*stage).ack,           // ack GUARD: $ack is the trailer that the last output asks for
+		"kills":     (*stage).checkKills,    // kills N [ALL]: so many there were at least; ALL where JEROBOAM_KILLS names the program
 	}
 	words := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range all {
@@ -86,6 +103,31 @@ func (s *stage) commit(args []string) error {
 		}
 	}
 	return nil
+}
+
+// configure writes the configuration of a script that has another repository
+// than fleet.git.
+func (s *stage) configure(args []string) error {
+	text := "apiVersion: jeroboam.io/v1alpha1\nkind: Config\nmetadata: {name: test}\nspec:\n  instance: test\n  stateDir: state\n" +
+		strings.Join(args, "\n") + "\n"
+	text = strings.NewReplacer("GITURL", s.Getenv("giturl"), "WORK", s.dir).Replace(text)
+	return os.WriteFile(filepath.Join(s.dir, "jeroboam.yaml"), []byte(text), 0o600)
+}
+
+func (s *stage) signers(args []string) error {
+	var all strings.Builder
+	for _, name := range args {
+		all.WriteString(name + " " + s.ReadFile(name+".pub"))
+	}
+	return os.WriteFile(filepath.Join(s.dir, "allowed"), []byte(all.String()), 0o600)
+}
+
+func (s *stage) storeLogin(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: stored USER TOKEN")
+	}
+	line := strings.Replace(s.Getenv("giturl"), "://", "://"+args[0]+":"+args[1]+"@", 1) + "\n"
+	return os.WriteFile(filepath.Join(s.dir, "credentials"), []byte(line), 0o600)
 }
 
 func (s *stage) edit(args []string) error {

@@ -46,18 +46,32 @@ clouds:
 `
 
 func (a *app) runSim(ctx context.Context, listen, clouds string, o sim.Options) error {
+	l, err := listenSim(ctx, listen, clouds)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "a simulated OpenStack listens on http://%s\n", l.Addr())
+	return serveSim(ctx, l, o)
+}
+
+// listenSim opens the address of a simulated cloud, and writes a clouds.yaml for
+// it unless that has no name.
+func listenSim(ctx context.Context, listen, clouds string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return nil, fmt.Errorf("listen: %w", err)
 	}
-	base := "http://" + l.Addr().String()
 	if clouds != "" {
-		if err := os.WriteFile(clouds, []byte(fmt.Sprintf(simClouds, base)), 0o600); err != nil {
-			return fmt.Errorf("write clouds.yaml: %w", err)
+		if err := os.WriteFile(clouds, fmt.Appendf(nil, simClouds, "http://"+l.Addr().String()), 0o600); err != nil {
+			return nil, errors.Join(fmt.Errorf("write clouds.yaml: %w", err), l.Close())
 		}
 	}
-	fmt.Fprintf(a.stdout, "a simulated OpenStack listens on %s\n", base)
+	return l, nil
+}
+
+// serveSim is the simulated cloud until the context ends.
+func serveSim(ctx context.Context, l net.Listener, o sim.Options) error {
 	server := &http.Server{Handler: sim.New(o), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
@@ -66,7 +80,7 @@ func (a *app) runSim(ctx context.Context, listen, clouds string, o sim.Options) 
 		return err
 	case <-ctx.Done():
 	}
-	err = server.Close()
+	err := server.Close()
 	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
 		return served
 	}

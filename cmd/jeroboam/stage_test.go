@@ -19,8 +19,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -38,10 +38,22 @@ type stage struct {
 	cloud  *sim.Cloud
 	server *httptest.Server
 	heard  wire         // what was sent to the cloud
+	leaks  leaky        // what it says too much
 	killAt atomic.Int64 // how many requests until the program is killed
-	token  string       // of demo, for what is done by hand
-	home   string       // URL of demo's project in Heat and the like, by service
-	env    *testscript.Env
+	early  atomic.Bool  // that request is not carried out
+
+	killAtWrite atomic.Int64 // as killAt, of writes to the state directory
+	termAt      atomic.Int64 // as killAt: asked to end before that request is carried out
+	asked       atomic.Bool  // to end
+	pid         atomic.Int64 // of the daemon that killedrun has started
+	asking      sync.WaitGroup
+	killedBy    map[string]int // how often, by the name of the death; nil: it was not killedrun
+
+	kills int
+	alive map[string]string // what was there before: see lost
+	token string            // of demo, for what is done by hand
+	home  string            // URL of demo's project in Heat and the like, by service
+	env   *testscript.Env
 }
 
 type stageKey struct{}
@@ -179,30 +191,50 @@ func (s *stage) answer(w http.ResponseWriter, r *http.Request) {
 	if !s.listen(r) {
 		panic(http.ErrAbortHandler)
 	}
+	s.serveUntilKilled(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.spill(w, r, s.cloud) }))
+}
+
+// serveUntilKilled serves a request of the program, or kills it.
+func (s *stage) serveUntilKilled(w http.ResponseWriter, r *http.Request, h http.Handler) {
+	if s.termAt.Add(-1) == 0 {
+		s.term()
+	}
 	if s.killAt.Add(-1) != 0 {
-		s.cloud.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 		return
 	}
-	s.cloud.ServeHTTP(httptest.NewRecorder(), r)
-	if text, err := os.ReadFile(filepath.Join(s.dir, "pid")); err == nil {
-		if pid, err := strconv.Atoi(string(text)); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // exits -1 sees whether it was
-		}
+	if !s.early.Load() {
+		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
+	s.kill()
 	panic(http.ErrAbortHandler)
 }
 
 // killed runs the program and kills it, as kill -9 does, at its first request,
 // then at its second, and so on until it lives to its end.
 func (s *stage) killed(args []string) error {
+	both := len(args) > 0 && args[0] == "both"
+	if both {
+		args = args[1:]
+	}
 	if len(args) == 0 {
-		return errors.New("usage: killed PROGRAM [ARGUMENT...]")
+		return errors.New("usage: killed [both] PROGRAM [ARGUMENT...]")
 	}
 	defer s.killAt.Store(0)
+	defer s.early.Store(false)
 	for n := int64(1); n < maxKills; n++ {
+		if both {
+			s.early.Store(true)
+			s.killAt.Store(n)
+			if exitCode(s.Exec(args[0], args[1:]...)) == -1 {
+				s.kills++
+			}
+			s.early.Store(false)
+		}
 		s.killAt.Store(n)
 		switch code := exitCode(s.Exec(args[0], args[1:]...)); {
 		case code == -1:
+			s.kills++
 			continue
 		case n <= 3:
 			return fmt.Errorf("it was killed %d times: that is no test", n-1)
@@ -528,7 +560,11 @@ func (s *stage) serveGit(args []string) error {
 			http.Error(w, "who are you?", http.StatusUnauthorized)
 			return
 		}
-		backend.ServeHTTP(w, r)
+		if strings.HasPrefix(r.UserAgent(), "git/") { // a person's
+			backend.ServeHTTP(w, r)
+			return
+		}
+		s.serveUntilKilled(w, r, backend)
 	}))
 	s.env.Defer(server.Close)
 	s.Setenv("giturl", server.URL+"/fleet.git")

@@ -3,8 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/signal"
 	"slices"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +20,7 @@ import (
 )
 
 func (a *app) status() *cobra.Command {
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "status [CLUSTER]",
 		Short: "Show the clusters as the last pass saw them",
@@ -22,9 +29,13 @@ of the status branch if this machine has none. CLUSTER is a name or cloud/name. 
 that are kept on this machine and were never exported are told on standard error.`,
 		Example: `  jeroboam status
   jeroboam status lab-demo/web
+  jeroboam status --watch
   jeroboam status -o json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if watch {
+				return a.watchRecords(cmd.Context(), args)
+			}
 			records, err := a.records(cmd.Context())
 			if err != nil {
 				return err
@@ -40,7 +51,51 @@ that are kept on this machine and were never exported are told on standard error
 		},
 	}
 	a.fleetFlags(cmd)
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show them again whenever they have changed, until interrupted")
 	return cmd
+}
+
+// watchEvery is how often the store is looked at for a change.
+const watchEvery = 2 * time.Second
+
+// watchRecords shows the records anew when they have changed.
+func (a *app) watchRecords(ctx context.Context, args []string) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	watch := view.NewWatch(a.stdout, a.view())
+	for {
+		records, err := a.records(ctx)
+		if ctx.Err() != nil {
+			return nil // what was cut short says nothing
+		}
+		if err == nil {
+			err = a.showWatched(watch, records, args)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// showWatched leaves JSON a stream of documents, on a terminal as well. A cluster
+// that is not there yet, or no more, is waited for.
+func (a *app) showWatched(watch *view.Watch, records []reconcile.Record, args []string) error {
+	return watch.Show(a.now(), func(w io.Writer, o view.Options) error {
+		err := a.renderRecords(w, o, records, args)
+		if _, none := errors.AsType[noRecordError](err); none && !a.json() {
+			_, err = fmt.Fprintln(w, err)
+		} else if none {
+			return nil
+		}
+		return err
+	})
 }
 
 func (a *app) records(ctx context.Context) (_ []reconcile.Record, err error) {
@@ -66,11 +121,11 @@ func (a *app) records(ctx context.Context) (_ []reconcile.Record, err error) {
 		records = append(records, r)
 	}
 	if len(records) == 0 && !config.Status.Disabled {
-		repo, err := a.repository(config)
+		_, board, err := a.repositories(config)
 		if err != nil {
 			return nil, err
 		}
-		files, err := repo.ReadStatus(ctx)
+		files, err := board.ReadStatus(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -83,18 +138,22 @@ func (a *app) records(ctx context.Context) (_ []reconcile.Record, err error) {
 }
 
 func (a *app) showRecords(records []reconcile.Record, args []string) error {
+	return a.renderRecords(a.stdout, a.view(), records, args)
+}
+
+func (a *app) renderRecords(w io.Writer, o view.Options, records []reconcile.Record, args []string) error {
 	if len(args) == 0 {
 		if a.json() {
-			return view.StatusJSON(a.stdout, records)
+			return view.StatusJSON(w, records)
 		}
-		return view.StatusText(a.stdout, records, a.view())
+		return view.StatusText(w, records, o)
 	}
 	found, err := oneRecord(records, args[0])
 	switch {
 	case err != nil:
 		return err
 	case a.json():
-		return view.RecordJSON(a.stdout, found)
+		return view.RecordJSON(w, found)
 	}
-	return view.RecordText(a.stdout, found, a.view())
+	return view.RecordText(w, found, o)
 }

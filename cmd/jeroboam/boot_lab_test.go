@@ -1,0 +1,448 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"jeroboam.io/jeroboam/cmd/internal/web"
+)
+
+// TestBootStory is the life of a cluster whose machines really boot: emulated
+// guests of the lab's zone "boot" (deploy/lab/README.md), with Kubernetes, etcd
+// and containerd as the boot scripts make them. Everything is asked for in Git,
+// done by the daemon and seen through the cluster's own API. make acceptance-boot
+// sets JEROBOAM_BOOT to the folder with the mirror, and brings up what the story
+// needs.
+func TestBootStory(t *testing.T) {
+	mirror := os.Getenv("JEROBOAM_BOOT")
+	if mirror == "" {
+		t.Skip("JEROBOAM_BOOT is not set: the story needs nodes that boot, see make acceptance-boot")
+	}
+	b := &bootWorld{labWorld: newLab(t), mirror: mirror}
+	b.cloud, b.patience, b.pause = "lab-boot", 25*time.Minute, 10*time.Second // to look costs CPU, and guests need it
+	b.guestsBefore = b.guests()
+	b.daemon()
+
+	b.chapter("from a commit to a cluster that is ready, 1 master and 1 worker", func() {
+		b.declare(bootOld, 1)
+		b.commit("a cluster")
+		b.inSync(1)
+		b.remember()
+	})
+	b.chapter("its API: nodes Ready, system pods run, a service has a name", func() {
+		b.jeroboam(exitOK, "kubeconfig", b.name, "--out", b.kubeconfig())
+		b.nodesReady(bootOld, 2)
+		b.podsRun()
+		b.kubectl("create", "configmap", "kept", "--from-literal=by=etcd")
+		b.apply(bootWorkload)
+		b.kubectl("rollout", "status", "deployment/held", "--timeout=300s")
+		b.until("a pod on the worker finds a service by its name", func() bool {
+			_, err := b.try("exec", "deployment/held", "--", "nslookup", "kubernetes.default.svc.cluster.local")
+			return err == nil
+		})
+		b.says(b.statusFile(), `health_status: HEALTHY`)
+		b.logf("memory: %s", b.memory())
+	})
+	b.chapter("a second worker", func() {
+		b.declare(bootOld, 2)
+		b.commit("two workers")
+		b.inSync(1)
+		b.nodesReady(bootOld, 3)
+		b.remember()
+	})
+	b.chapter("the next minor version, master first", func() {
+		members, watch := b.members(), b.watch("held")
+		b.declare(bootNew, 2)
+		b.commit("the next minor version")
+		b.inSync(1)
+		if least := watch(); least < 1 {
+			t.Errorf("while nodes were replaced %d pods of a deployment with a budget of one served", least)
+		}
+		b.nodesReady(bootNew, 3)
+		b.podsRun()
+		if now := b.members(); now != members {
+			t.Errorf("etcd had the member %s and has %s", members, now)
+		}
+		b.says(b.kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.by}"), `^etcd$`)
+		b.remember()
+	})
+	b.chapter("one worker: the one without workload goes", func() {
+		busy := b.gather()
+		b.declare(bootNew, 1)
+		b.commit("one worker")
+		b.inSync(1)
+		b.nodesReady(bootNew, 2)
+		if left := b.kubectl("get", "nodes", "-o", "name"); !strings.Contains(left, "node/"+busy+"\n") {
+			t.Errorf("the pods were on %s, and left are\n%s", busy, left)
+		}
+		b.kubectl("rollout", "status", "deployment/held", "--timeout=120s")
+	})
+	b.chapter("a boot that fails says where", func() {
+		b.declare(bootNew, 1, "nodeGroups:", "- {name: broken, role: worker, nodeCount: 1, flavor: boot.worker, labels: {mirror_url: 'http://169.254.169.1:1/'}}")
+		b.commit("a group whose mirror is not there")
+		b.until("the status names the node and the step", func() bool {
+			return regexp.MustCompile(`-broken-0: .*step binaries failed`).MatchString(b.statusFile())
+		})
+		b.declare(bootNew, 1)
+		b.commit("without it")
+		b.inSync(1)
+		b.nodesReady(bootNew, 2)
+	})
+	b.chapter("labels and taints of running nodes", func() {
+		b.declare(bootNew, 1, "nodeLabels: {tier: gold}")
+		b.commit("a label")
+		b.inSync(1)
+		b.says(b.kubectl("get", "nodes", "-l", "tier=gold", "-o", "name"), `default-worker-0`)
+	})
+	b.chapter("delete in two commits, and nothing is left", func() {
+		b.declare(bootNew, 1, "deletionProtection: false")
+		b.commit("it may go")
+		b.inSync(1)
+		if err := os.Remove(filepath.Join(b.dir, "fleet", "cluster.yaml")); err != nil {
+			t.Fatal(err)
+		}
+		ack := regexp.MustCompile(`Jeroboam-Ack: empty-fleet [0-9a-f]{8}`).FindString(b.jeroboam(exitHeld, "plan", "fleet"))
+		b.commit("it goes\n\n" + ack)
+		b.inSync(0)
+		b.until("its keys are gone", func() bool { return len(b.secretsLeft()) == 0 })
+		if left := b.left(); len(left) > 0 {
+			t.Errorf("left in the cloud: %v", left)
+		}
+		if now := b.guests(); !slices.Equal(now, b.guestsBefore) {
+			t.Errorf("left of the machines: %v; before there was %v", now, b.guestsBefore)
+		}
+	})
+	t.Logf("\n%s", strings.Join(b.told, "\n"))
+}
+
+// The versions that the lab's mirror has.
+const (
+	bootOld = "v1.35.4"
+	bootNew = "v1.36.3"
+)
+
+const bootTemplate = `apiVersion: jeroboam.io/v1alpha1
+kind: ClusterTemplate
+metadata: {name: boots}
+spec:
+  coe: kubernetes
+  image: debian-boot
+  masterFlavor: boot.master
+  flavor: boot.worker
+  keypair: testkey
+  externalNetwork: public
+  floatingIPEnabled: true
+  networkDriver: flannel
+  labels:
+    availability_zone: boot
+    mirror_url: http://169.254.169.1:8090
+    cloud_provider_enabled: false
+    etcd_volume_size: 1
+    kubelet_options: --housekeeping-interval=1m
+`
+
+// Two pods that stay apart if they can, of which one must always serve.
+const bootWorkload = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: held}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: held}}
+  template:
+    metadata: {labels: {app: held}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: web, image: "jeroboam.io/lab-pod:1", imagePullPolicy: Never, command: [httpd, -f, -p, "8080"], readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 2}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: held}
+spec: {selector: {app: held}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: held}
+spec: {minAvailable: 1, selector: {matchLabels: {app: held}}}
+`
+
+// bootWorld is the lab's, with machines that boot.
+type bootWorld struct {
+	*labWorld
+	mirror       string // folder
+	guestsBefore []string
+	told         []string // figures
+}
+
+// declare writes the fleet: a cluster with so many workers, and what else its
+// spec says.
+func (b *bootWorld) declare(kube string, workers int, lines ...string) {
+	b.Helper()
+	b.write("template.yaml", bootTemplate)
+	b.write("cluster.yaml", fmt.Sprintf("apiVersion: jeroboam.io/v1alpha1\nkind: Cluster\nmetadata: {name: %s}\nspec:\n  cloud: lab-boot\n  template: boots\n"+
+		"  masterCount: 1\n  nodeCount: %d\n  labels: {kube_tag: %s}\n  %s\n", b.name, workers, kube, strings.Join(lines, "\n  ")))
+}
+
+// daemon keeps the fleet until the test ends.
+func (b *bootWorld) daemon() {
+	b.Helper()
+	var log bytes.Buffer
+	cmd := exec.Command(filepath.Join(b.dir, "jeroboam"), "run", "--repo", "fleet.git", "--instance", b.name, "--state-dir", b.state)
+	cmd.Dir, cmd.Stderr = b.dir, &log
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
+		if err != nil || b.Failed() {
+			b.Errorf("the daemon ended with %v, and had said\n%s", err, &log)
+		}
+	})
+}
+
+// inSync has the daemon look at what was committed, as a webhook would, until so
+// many clusters are as it says.
+func (b *bootWorld) inSync(clusters int) {
+	b.Helper()
+	head := strings.TrimSpace(b.git("-C", "fleet", "rev-parse", "HEAD"))
+	held := 0 // looks one after the other: an API too slow to be asked holds a step for a moment
+	b.until(fmt.Sprintf("%d clusters are in sync at %s", clusters, head), func() bool {
+		cmd := exec.CommandContext(b.Context(), filepath.Join(b.dir, "jeroboam"), "sync", "-o", "json", "--repo", "fleet.git", "--instance", b.name, "--state-dir", b.state)
+		cmd.Dir = b.dir
+		out, err := cmd.Output()
+		if held++; exitCode(err) != exitHeld {
+			held = 0
+		}
+		if held == 30 {
+			b.Fatalf("held: %s\n%s", out, b.jeroboam(exitHeld, "plan"))
+		}
+		var pass web.Synced
+		return err == nil && json.Unmarshal(out, &pass) == nil && pass.Commit == head && pass.InSync == clusters && pass.Started+pass.Moving == 0
+	})
+}
+
+func (b *bootWorld) kubeconfig() string { return filepath.Join(b.dir, "kubeconfig") }
+
+// kubectl is the mirror's own.
+func (b *bootWorld) kubectl(args ...string) string {
+	b.Helper()
+	out, err := b.try(args...)
+	if err != nil {
+		b.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (b *bootWorld) try(args ...string) (string, error) { return b.tell(b.Context(), "", args...) }
+
+func (b *bootWorld) tell(ctx context.Context, stdin string, args ...string) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, 6*time.Minute)
+	defer stop()
+	cmd := b.client(ctx, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (b *bootWorld) client(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, filepath.Join(b.mirror, bootNew, "amd64/bin/kubectl"), append([]string{"--kubeconfig", b.kubeconfig()}, args...)...)
+}
+
+func (b *bootWorld) apply(manifest string) {
+	b.Helper()
+	if out, err := b.tell(b.Context(), manifest, "apply", "-f", "-"); err != nil {
+		b.Fatalf("kubectl apply: %v\n%s", err, out)
+	}
+}
+
+// nodesReady: so many, all Ready, schedulable and of the version.
+func (b *bootWorld) nodesReady(kube string, count int) {
+	b.Helper()
+	b.until(fmt.Sprintf("%d nodes of %s are Ready", count, kube), func() bool {
+		out, err := b.try("get", "nodes", "--no-headers")
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		return err == nil && len(lines) == count && !slices.ContainsFunc(lines, func(line string) bool {
+			f := strings.Fields(line)
+			return len(f) < 5 || f[1] != "Ready" || f[4] != kube
+		})
+	})
+}
+
+// podsRun: every pod of the system is ready.
+func (b *bootWorld) podsRun() {
+	b.Helper()
+	b.until("all system pods run", func() bool {
+		out, err := b.try("get", "pods", "-A", "--no-headers")
+		return err == nil && out != "" && !slices.ContainsFunc(strings.Split(strings.TrimSpace(out), "\n"), func(line string) bool {
+			f := strings.Fields(line)
+			ready, all, _ := strings.Cut(f[2], "/")
+			return f[3] != "Running" || ready != all
+		})
+	})
+}
+
+// members are etcd's: their ids, names and addresses. The mirror's etcdctl asks,
+// with a certificate of the cluster's own authority.
+func (b *bootWorld) members() string {
+	b.Helper()
+	keys, cert := filepath.Join(b.dir, "keys"), filepath.Join(b.dir, "etcd-client")
+	if _, err := os.Stat(keys); err != nil {
+		b.jeroboam(exitOK, "ca", "export", b.name, "--out", keys)
+		b.run(exitOK, b.dir, "openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=story", "-keyout", cert+".key", "-out", cert+".csr")
+		b.run(exitOK, b.dir, "openssl", "x509", "-req", "-in", cert+".csr", "-CA", keys+"/etcd/ca.crt", "-CAkey", keys+"/etcd/ca.key", "-CAcreateserial", "-days", "1", "-out", cert+".crt")
+	}
+	api := b.kubectl("config", "view", "-o", "jsonpath={.clusters[0].cluster.server}")
+	host := regexp.MustCompile(`https://(.*):`).FindStringSubmatch(api)
+	return b.run(exitOK, b.dir, filepath.Join(b.mirror, bootNew, "amd64/bin/etcdctl"), "--endpoints", "https://"+host[1]+":2379",
+		"--insecure-skip-tls-verify", "--cert", cert+".crt", "--key", cert+".key", "member", "list")
+}
+
+// gather puts all pods of the deployment onto one worker, whose name it gives.
+func (b *bootWorld) gather() string {
+	b.Helper()
+	var pods struct {
+		Items []struct {
+			Spec struct{ NodeName string }
+		}
+	}
+	read := func() []string {
+		if err := json.Unmarshal([]byte(b.kubectl("get", "pods", "-l", "app=held", "-o", "json")), &pods); err != nil {
+			b.Fatal(err)
+		}
+		var on []string
+		for _, p := range pods.Items {
+			if !slices.Contains(on, p.Spec.NodeName) {
+				on = append(on, p.Spec.NodeName)
+			}
+		}
+		slices.Sort(on)
+		return on
+	}
+	on := read()
+	last := on[len(on)-1] // the last worker is the one that would go otherwise
+	for other := range strings.FieldsSeq(b.kubectl("get", "nodes", "-l", "!node-role.kubernetes.io/control-plane", "-o", "jsonpath={.items[*].metadata.name}")) {
+		if other != last {
+			b.kubectl("drain", other, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s")
+			b.kubectl("rollout", "status", "deployment/held", "--timeout=300s")
+			b.kubectl("uncordon", other)
+		}
+	}
+	if on = read(); len(on) != 1 {
+		b.Fatalf("the pods are on %v", on)
+	}
+	return on[0]
+}
+
+// watch is told how many pods of a deployment serve each time that it changes, until
+// it is ended; it tells the least. An API that does not answer is a master that boots:
+// what happened meanwhile is its first answer.
+func (b *bootWorld) watch(deployment string) (end func() int) {
+	ctx, stop := context.WithCancel(b.Context())
+	var done sync.WaitGroup
+	least, seen := 1<<30, 0
+	done.Go(func() {
+		for ctx.Err() == nil {
+			cmd := b.client(ctx, "get", "deployment", deployment, "--watch", "-o", `jsonpath={.status.availableReplicas}{"\n"}`)
+			out, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			for lines := bufio.NewScanner(out); lines.Scan(); seen++ {
+				n, _ := strconv.Atoi(lines.Text()) // none: the field is left out
+				least = min(least, n)
+			}
+			_ = cmd.Wait() // the API went away, or it is the end
+			select {
+			case <-ctx.Done():
+			case <-time.After(b.pause):
+			}
+		}
+	})
+	return func() int {
+		stop()
+		done.Wait()
+		b.logf("the deployment was seen %d times", seen)
+		return least
+	}
+}
+
+// guests is what machines of the lab take of this one: processes, links, files.
+func (b *bootWorld) guests() []string {
+	b.Helper()
+	var all []string
+	for _, folder := range []string{"instances", "volumes"} {
+		files, err := filepath.Glob(filepath.Join(labDir(), "boot", folder, "*"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, files...)
+	}
+	for line := range strings.Lines(b.run(exitOK, b.dir, "ip", "-n", "lab-boot", "-o", "link")) {
+		all = append(all, "link "+strings.Split(line, ":")[1])
+	}
+	out, err := exec.CommandContext(b.Context(), "pgrep", "-a", "qemu-system").Output()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) { // it ends with 1 when there is none
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		all = append(all, strings.Join(strings.Fields(line)[:4], " "))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// labDir is the lab's state, as deploy/lab has it.
+func labDir() string { return cmp.Or(os.Getenv("LAB_DIR"), "/var/lib/openstack-lab") }
+
+// memory is what the guests take of the host.
+func (b *bootWorld) memory() string {
+	out, err := exec.CommandContext(b.Context(), "ps", "-C", "qemu-system-x86_64", "-o", "rss=").Output()
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	for kib := range strings.FieldsSeq(string(out)) {
+		var n int
+		if _, err := fmt.Sscan(kib, &n); err == nil {
+			all = append(all, fmt.Sprintf("%d MiB", n/1024))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// secretsLeft are Barbican's secrets and Keystone's credentials of the cluster.
+func (b *bootWorld) secretsLeft() []string {
+	b.Helper()
+	var left []string
+	for _, r := range b.list("key-manager", "secrets") {
+		if strings.Contains(r.Name, "/"+b.name+"-") {
+			left = append(left, "secret "+r.Name)
+		}
+	}
+	return left
+}
+
+func (b *bootWorld) logf(format string, args ...any) {
+	b.told = append(b.told, fmt.Sprintf(format, args...))
+	b.Logf(format, args...)
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// giveBackProgram is for Linux alone.
+func giveBackProgram() {}
