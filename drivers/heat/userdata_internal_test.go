@@ -275,9 +275,8 @@ func TestUserDataHasKeysMasksAndService(t *testing.T) {
 		t.Error(d)
 	}
 	if d := cmp.Diff([][]string{
-		{"systemctl", "mask", "--now", "docker.service"},
-		{"systemctl", "mask", "--now", "zincati.service"},
-		{"systemctl", "daemon-reload"},
+		{"systemctl", "mask", "--now", "--no-reload", "docker.service"},
+		{"systemctl", "mask", "--now", "--no-reload", "zincati.service"},
 		{"systemctl", "enable", "--now", "--no-block", "jeroboam-boot.service"},
 	}, cloud.Run); d != "" {
 		t.Error(d)

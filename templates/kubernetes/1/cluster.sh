@@ -22,7 +22,6 @@ RestartSec=5
 [Install]
 WantedBy=multi-user.target
 T
-  systemctl daemon-reload
   systemctl enable kubelet
 }
 

@@ -136,7 +136,6 @@ step_etcd() {
   if [ "$action" != start ] || [ ! -e /etc/systemd/system/etcd.service ]; then
     put 644 /etc/systemd/system/etcd.service <<<"$(etcd_unit "$cluster" $state)"
   fi
-  systemctl daemon-reload
   systemctl enable etcd
   systemctl start --no-block etcd
   try via https://127.0.0.1:2379 endpoint health

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # changed is read elsewhere
-# The machine below Kubernetes: kernel, host name, volumes, what a shutdown does.
+# The machine below Kubernetes: kernel, name, volumes, what a shutdown does.
 changed=
 
 # Writes standard input to a file, whole or not at all, and notes in $changed
@@ -121,7 +121,6 @@ TimeoutStopSec=$((${DRAIN_SECONDS:-120} + 30))
 [Install]
 WantedBy=multi-user.target
 T
-  systemctl daemon-reload
   systemctl enable jeroboam-drain
   systemctl start --no-block jeroboam-drain
 }

@@ -133,8 +133,7 @@ step_containerd() {
   put 600 /etc/jeroboam/proxy.env <<<"$(for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do envfile "$name" "${!name}"; done)"
   put 644 /etc/systemd/system/containerd.service <<<"$(containerd_unit)"
   mkdir -p /etc/cni/net.d
-  systemctl daemon-reload
-  systemctl enable containerd
+  systemctl enable containerd # reloads units too
   if [ -n "$changed" ]; then systemctl restart containerd; else systemctl start containerd; fi
   try ctr version
 }
