@@ -23,10 +23,18 @@ import labnet
 SLOTS = 8  # for volumes
 MIN_MEMORY, MAX_MEMORY, MAX_CPUS = 1024, 3072, 2  # MiB; what an emulated node needs, and this machine can give
 # An emulated clock is found wanting at boot and then every timer costs an
-# emulated device: the first three settle that. Names of the base are fixed:
-# root by label, eth0.
+# emulated device: the three about the clock settle that. Setting a timer costs
+# one too: with a tick alone (highres) two processes that talk through pipes take
+# turns three times as fast. Names of the base are fixed: root by label, eth0.
 KERNEL = ("root=LABEL=root ro console=ttyS0 net.ifnames=0 mitigations=off tsc=reliable clocksource=tsc "
           "no_timer_check random.trust_cpu=on systemd.show_status=0 quiet")
+# What nested pages and guests would need only makes page walks longer, and an
+# emulated string instruction goes byte by byte: a new page takes three times
+# as long, a file's copy four, as where the kernel thinks them slow. Code is
+# translated once for each address that it is found at: a third of a boot went
+# into the same libraries at random ones.
+EMULATED = ("tcg,thread=multi,tb-size=512", "max,la57=off,svm=off,vmx=off,erms=off,fsrm=off",
+            "highres=off clearcpuid=rep_good norandmaps cryptomgr.notests")
 
 
 class GuestError(Exception):
@@ -52,12 +60,10 @@ def command(folder, uuid, accel, memory, cpus, nics, volumes, own_disk=True, khz
     when the guest has no disk of its own; khz: of this machine's counter, or 0."""
     def at(name):
         return os.path.join(folder, name)
-    kernel = KERNEL + " tsc_early_khz=%d" % khz if khz else KERNEL
+    engine, cpu, kernel = {"kvm": ("kvm", "host", ""), "tcg": EMULATED}[accel]
+    kernel = " ".join([KERNEL, kernel] + ["tsc_early_khz=%d" % khz] * (khz > 0))
     words = ["qemu-system-x86_64", "-name", uuid, "-uuid", uuid, "-machine", "q35,hpet=off,smm=off,vmport=off"]
-    # what nested pages and nested guests would need only makes page walks longer
-    words += {"kvm": ["-accel", "kvm", "-cpu", "host"],
-              "tcg": ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,svm=off,vmx=off"]}[accel]
-    words += ["-smp", str(min(cpus, MAX_CPUS)), "-m", str(max(MIN_MEMORY, min(memory, MAX_MEMORY))),
+    words += ["-accel", engine, "-cpu", cpu, "-smp", str(min(cpus, MAX_CPUS)), "-m", str(max(MIN_MEMORY, min(memory, MAX_MEMORY))),
               "-nodefaults", "-no-user-config", "-display", "none", "-daemonize", "-pidfile", at("pid"),
               "-chardev", "file,id=console,path=%s,append=on" % at("console.log"), "-serial", "chardev:console",
               "-qmp", "unix:%s,server=on,wait=off" % at("qmp"),

@@ -21,6 +21,7 @@ linux-image-cloud-amd64,initramfs-tools,iproute2,iptables,nftables,ebtables,etht
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' "$dir"
   cp "$HERE"/guest/*.cfg "$dir/etc/cloud/cloud.cfg.d/"
   install -D -m 644 "$HERE/guest/console.conf" "$dir/etc/systemd/system/jeroboam-boot.service.d/console.conf"
+  install -m 644 "$HERE/guest/sched.conf" "$dir/etc/tmpfiles.d/sched.conf"
   echo 'LABEL=root / ext4 defaults,noatime 0 1' >"$dir/etc/fstab"
   : >"$dir/etc/machine-id"
   rm -f "$dir/etc/hostname"
@@ -40,7 +41,8 @@ linux-image-cloud-amd64,initramfs-tools,iproute2,iptables,nftables,ebtables,etht
   mv "$dir"/boot/vmlinuz-* "$OUT/vmlinuz"
   mv "$dir"/boot/initrd.img-* "$OUT/initrd"
   rm -f "$dir"/boot/* "$dir"/{vmlinuz,initrd.img}{,.old}
-  archive -cf "$OUT/root.tar" -C "$dir" .
+  # Times as they are: Python would compile anew, in every guest, what is not as old as its source was.
+  tar --sort=name --numeric-owner --format=gnu -cf "$OUT/root.tar" -C "$dir" .
   rm -rf "$dir"
 }
 
