@@ -35,7 +35,7 @@ func TestBootStory(t *testing.T) {
 		t.Skip("JEROBOAM_BOOT is not set: the story needs nodes that boot, see make acceptance-boot")
 	}
 	b := &bootWorld{labWorld: newLab(t), mirror: mirror}
-	b.cloud, b.patience, b.pause = "lab-boot", 25*time.Minute, 10*time.Second // to look costs CPU, and guests need it
+	b.cloud, b.patience, b.pause = "lab-boot", 45*time.Minute, 10*time.Second // to look costs CPU, and guests need it
 	b.guestsBefore = b.guests()
 	b.daemon()
 
@@ -155,6 +155,8 @@ spec:
     cloud_provider_enabled: false
     etcd_volume_size: 1
     kubelet_options: --housekeeping-interval=1m
+    kubecontroller_options: --leader-elect=false
+    kubescheduler_options: --leader-elect=false
 `
 
 // Two pods that stay apart if they can, of which one must always serve.
