@@ -61,7 +61,7 @@ def command(folder, uuid, accel, memory, cpus, nics, volumes, own_disk=True, khz
     def at(name):
         return os.path.join(folder, name)
     engine, cpu, kernel = {"kvm": ("kvm", "host", ""), "tcg": EMULATED}[accel]
-    kernel = " ".join([KERNEL, kernel] + ["tsc_early_khz=%d" % khz] * (khz > 0))
+    kernel = " ".join(filter(None, (KERNEL, kernel, khz and "tsc_early_khz=%d" % khz)))
     words = ["qemu-system-x86_64", "-name", uuid, "-uuid", uuid, "-machine", "q35,hpet=off,smm=off,vmport=off"]
     words += ["-accel", engine, "-cpu", cpu, "-smp", str(min(cpus, MAX_CPUS)), "-m", str(max(MIN_MEMORY, min(memory, MAX_MEMORY))),
               "-nodefaults", "-no-user-config", "-display", "none", "-daemonize", "-pidfile", at("pid"),
