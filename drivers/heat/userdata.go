@@ -118,7 +118,7 @@ func (m machine) cloudConfig() (string, error) {
 		line("- {path: %s, permissions: %q, %s}", inYAML(f.path), fmt.Sprintf("%04o", f.mode), f.inYAML())
 	}
 	line("runcmd:")
-	// To read all units again takes a machine seconds: that what enables ours does is enough.
+	// A reload reads all units, which can take seconds: enabling ours is one.
 	for _, name := range m.masked {
 		line("- [systemctl, mask, --now, --no-reload, %s]", inYAML(name))
 	}
