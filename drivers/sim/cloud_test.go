@@ -49,11 +49,11 @@ func TestQuotasFailTheResource(t *testing.T) {
 			w := simOnly(t)
 			w.cloud.SetQuota("demo", c.resource, 0)
 			s := w.create("a", c.template)
-			equal(t, "status", s.settle(), "CREATE_FAILED")
+			s.ends("status", "CREATE_FAILED")
 			matches(t, "reason", s.get().str("stack.stack_status_reason"), c.reason)
 			w.cloud.SetQuota("demo", c.resource, -1)
 			s.patch(m{})
-			equal(t, "status with more quota", s.settle(), "UPDATE_COMPLETE")
+			s.ends("status with more quota", "UPDATE_COMPLETE")
 		})
 	}
 }
@@ -62,12 +62,12 @@ func TestServerBuildFault(t *testing.T) {
 	w := simOnly(t)
 	w.cloud.FailBuild("^x$", "", 1)
 	s := w.create("a", oneServer("x"))
-	equal(t, "status", s.settle(), "CREATE_FAILED")
+	s.ends("status", "CREATE_FAILED")
 	matches(t, "reason", s.get().str("stack.stack_status_reason"), `ResourceInError: resources\.s: Went to status ERROR due to "Message: No valid host was found\. , Code: 500"`)
 	old := s.resources()["s"].phys
 	equal(t, "server", w.server(old).str("server.status"), "ERROR")
 	s.patch(m{})
-	equal(t, "retry", s.settle(), "UPDATE_COMPLETE")
+	s.ends("retry", "UPDATE_COMPLETE")
 	equal(t, "the failed server", w.server(old).status, 404)
 }
 
@@ -80,7 +80,7 @@ func TestTooMuchUserDataWedgesTheStack(t *testing.T) {
 	props["user_data_format"] = "RAW"
 	props["user_data"] = strings.Repeat("x", 49_149)
 	ok := w.create("fits", tpl)
-	equal(t, "49,149 bytes", ok.settle(), "CREATE_COMPLETE")
+	ok.ends("49,149 bytes", "CREATE_COMPLETE")
 	props["user_data"] = strings.Repeat("x", 49_152)
 	s := w.create("toobig", tpl)
 	w.pass(10 * time.Minute)
@@ -99,9 +99,9 @@ func TestBootFaults(t *testing.T) {
 	files := m{"n.yaml": node("x", "aa"), "o.yaml": node("x", "bb")}
 	one := func(suffix, file string) m { return w.cluster([3]string{"n", file, suffix}) }
 	a, b := w.create("a", one("a", "n.yaml"), m{"files": files}), w.create("b", one("b", "n.yaml"), m{"files": files})
-	equal(t, "a", a.settle(), "CREATE_FAILED")
+	a.ends("a", "CREATE_FAILED")
 	contains(t, "a's reason", a.get().str("stack.stack_status_reason"), "resources.n.resources.ready_aa: kubeadm join: no route")
-	equal(t, "b", b.settle(), "CREATE_FAILED")
+	b.ends("b", "CREATE_FAILED")
 	contains(t, "b's reason", b.get().str("stack.stack_status_reason"), "WaitConditionTimeout: resources.n.resources.ready_aa: 0 of 1 received")
 	for _, s := range []*stack{a, b} {
 		s.patch(m{"template": one(s.name[len(s.name)-1:], "o.yaml")})
@@ -314,7 +314,7 @@ func TestRollback(t *testing.T) {
 		"v": value("2"), "h": m{"type": "OS::Heat::WaitConditionHandle"},
 		"w": m{"type": "OS::Heat::WaitCondition", "properties": m{"handle": m{"get_resource": "h"}, "timeout": 2}},
 	})})
-	equal(t, "end", s.settle(), "ROLLBACK_COMPLETE")
+	s.ends("end", "ROLLBACK_COMPLETE")
 	equal(t, "template", w.call("GET", s.path()+"/template", nil).at("resources.v.properties.value"), any("1"))
 	if _, left := s.resources()["w"]; left {
 		t.Error("the failed condition is still there")
@@ -396,7 +396,7 @@ func TestAllTypesComeAndGo(t *testing.T) {
 		"rand":   m{"type": "OS::Heat::RandomString", "properties": m{"length": 7}},
 		"none":   m{"type": "OS::Heat::None"},
 	}))
-	equal(t, "create", s.settle(), "CREATE_COMPLETE")
+	s.ends("create", "CREATE_COMPLETE")
 	res := s.resources()
 	srv := w.server(res["server"].phys)
 	equal(t, "volume of the server", srv.str("server.os-extended-volumes:volumes_attached.0.id"), res["vol"].phys)
@@ -422,7 +422,7 @@ func TestSeededStacks(t *testing.T) {
 	equal(t, "file", w.call("GET", s.path()+"/files", nil).str("f"), "text")
 	equal(t, "resources", len(s.resources()), 0)
 	s.patch(m{})
-	equal(t, "update", s.settle(), "UPDATE_COMPLETE")
+	s.ends("update", "UPDATE_COMPLETE")
 	equal(t, "resources after an update", s.resources()["v"].status, "CREATE_COMPLETE")
 }
 
@@ -496,7 +496,7 @@ func TestAClusterOf100NodesIsQuick(t *testing.T) {
 		nodes = append(nodes, [3]string{fmt.Sprintf("n%03d", i), "node-aa.yaml", fmt.Sprint("n", i)})
 	}
 	s := w.create("c", w.cluster(nodes...), m{"files": m{"node-aa.yaml": node("one", "aa")}})
-	equal(t, "create", s.settle(), "CREATE_COMPLETE")
+	s.ends("create", "CREATE_COMPLETE")
 	equal(t, "servers", len(w.call("GET", w.urls["compute"]+"/servers", nil).list("servers")), 100)
 	w.call("DELETE", s.path(), nil)
 	w.until("it is gone", 5*time.Minute, func() bool { return s.status() == "DELETE_COMPLETE" })

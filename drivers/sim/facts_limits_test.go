@@ -171,7 +171,7 @@ func TestWhatQuotasCount(t *testing.T) {
 		"r": m{"type": "OS::Neutron::Router", "properties": m{"external_gateway_info": m{"network": "public"}}},
 		"i": m{"type": "OS::Neutron::RouterInterface", "properties": m{"router": m{"get_resource": "r"}, "subnet": m{"get_resource": "s"}}},
 	}))
-	equal(t, "create", s.settle(), "CREATE_COMPLETE")
+	s.ends("create", "CREATE_COMPLETE")
 	equal(t, "rules", used("security_group_rule")-rules, 3)
 	equal(t, "ports: the interface, and not the gateway", used("port")-ports, 1)
 	equal(t, "routers", used("router")-routers, 1)

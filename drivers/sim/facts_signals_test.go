@@ -44,7 +44,7 @@ func TestFactsSignals(t *testing.T) {
 	equal(t, "a signal", w.callAs(token, "POST", endpoint, m{"status": "SUCCESS"}).status, 200)
 	stored("2")
 	equal(t, "a named signal", w.callAs(token, "POST", endpoint, m{"status": "SUCCESS", "id": "x", "data": "D"}).status, 200)
-	equal(t, "end", s.settle(), "CREATE_COMPLETE")
+	s.ends("end", "CREATE_COMPLETE")
 	md := w.call("GET", s.path()+"/resources/h/metadata", nil)
 	equal(t, "default reason", md.str("metadata.2.reason"), "Signal 2 received")
 	equal(t, "data", md.str("metadata.x.data"), "D")
@@ -57,7 +57,7 @@ func TestFactsTimeout(t *testing.T) {
 		"h": m{"type": "OS::Heat::WaitConditionHandle"},
 		"w": m{"type": "OS::Heat::WaitCondition", "properties": m{"handle": m{"get_resource": "h"}, "timeout": 2}},
 	}))
-	equal(t, "end", s.settle(), "CREATE_FAILED")
+	s.ends("end", "CREATE_FAILED")
 	equal(t, "reason", s.get().str("stack.stack_status_reason"), "Resource CREATE failed: WaitConditionTimeout: resources.w: 0 of 1 received")
 }
 
@@ -71,7 +71,7 @@ func TestFactsEventReasonsAreCut(t *testing.T) {
 	h := w.call("GET", s.path()+"/resources/h", nil)
 	long := strings.Repeat("0123456789", 100)
 	w.callAs(h.str("resource.attributes.token"), "POST", h.str("resource.attributes.endpoint"), m{"status": "FAILURE", "reason": long})
-	equal(t, "end", s.settle(), "CREATE_FAILED")
+	s.ends("end", "CREATE_FAILED")
 	contains(t, "reason of the stack", s.get().str("stack.stack_status_reason"), long)
 	contains(t, "reason of the resource", s.resources()["w"].reason, long)
 	evs, _ := s.events("")

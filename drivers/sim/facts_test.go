@@ -161,7 +161,7 @@ func TestFactsTags(t *testing.T) {
 			"h": m{"type": "OS::Heat::WaitConditionHandle"},
 			"w": m{"type": "OS::Heat::WaitCondition", "properties": m{"handle": m{"get_resource": "h"}, "timeout": 2}},
 		})})
-		equal(t, "status", s.settle(), "UPDATE_FAILED")
+		s.ends("status", "UPDATE_FAILED")
 		equal(t, "tags", fmt.Sprint(s.get().tags()), "[asked]")
 	})
 }
@@ -319,7 +319,7 @@ func TestFactsNodes(t *testing.T) {
 	files := m{"node-aa.yaml": node("one", "aa")}
 	s := w.create("c", w.cluster([3]string{"n0", "node-aa.yaml", "n0"}, [3]string{"n1", "node-aa.yaml", "n1"}),
 		m{"files": files, "parameters": m{"secret": "S"}, "tags": "t"})
-	equal(t, "create", s.settle(), "CREATE_COMPLETE")
+	s.ends("create", "CREATE_COMPLETE")
 	before := s.resources()
 	oldPort := w.port(before["n0/port"].phys)
 	equal(t, "port's server", oldPort.str("port.device_id"), before["n0/server"].phys)
@@ -331,7 +331,7 @@ func TestFactsNodes(t *testing.T) {
 	t.Log("a no-op PATCH visits the nested stacks and no leaf")
 	mark := s.mark()
 	s.patch(m{})
-	equal(t, "no-op", s.settle(), "UPDATE_COMPLETE")
+	s.ends("no-op", "UPDATE_COMPLETE")
 	evs, _ := s.events(mark)
 	seen := map[string]bool{}
 	for _, e := range evs {
@@ -347,7 +347,7 @@ func TestFactsNodes(t *testing.T) {
 	t.Log("a content-addressed file replaces its node's server only; port and address stay")
 	mark = s.mark()
 	s.patch(m{"template": w.cluster([3]string{"n0", "node-bb.yaml", "n0"}, [3]string{"n1", "node-aa.yaml", "n1"}), "files": m{"node-bb.yaml": node("two", "bb")}})
-	equal(t, "update", s.settle(), "UPDATE_COMPLETE")
+	s.ends("update", "UPDATE_COMPLETE")
 	after := s.resources()
 	equal(t, "nested stack's id", after["n0"].phys, before["n0"].phys)
 	equal(t, "type", after["n0"].kind, "node-bb.yaml")
@@ -395,14 +395,14 @@ func TestFactsNodes(t *testing.T) {
 	equal(t, "DELETE server", w.call("DELETE", w.urls["compute"]+"/servers/"+gone, nil).status, 204)
 	w.until("the server is gone", time.Minute, func() bool { return w.server(gone).status == 404 })
 	s.patch(m{})
-	equal(t, "no-op PATCH", s.settle(), "UPDATE_COMPLETE")
+	s.ends("no-op PATCH", "UPDATE_COMPLETE")
 	equal(t, "server in Heat", s.resources()["n0/server"].phys, gone)
 	a := w.call("POST", s.path()+"/actions", m{"check": nil})
 	equal(t, "check", a.status, 200)
-	equal(t, "check's end", s.settle(), "CHECK_FAILED")
+	s.ends("check's end", "CHECK_FAILED")
 	contains(t, "reason", s.get().str("stack.stack_status_reason"), "NotFound: resources.n0.resources.server: Instance "+gone+" could not be found. (HTTP 404)")
 	s.patch(m{})
-	equal(t, "PATCH after check", s.settle(), "UPDATE_COMPLETE")
+	s.ends("PATCH after check", "UPDATE_COMPLETE")
 	back := s.resources()
 	if back["n0/server"].phys == gone {
 		t.Error("the server was not made again")
@@ -411,7 +411,7 @@ func TestFactsNodes(t *testing.T) {
 
 	t.Log("leaving a key out removes that node only")
 	s.patch(m{"template": w.cluster([3]string{"n0", "node-bb.yaml", "n0"})})
-	equal(t, "update", s.settle(), "UPDATE_COMPLETE")
+	s.ends("update", "UPDATE_COMPLETE")
 	left := s.resources()
 	if _, still := left["n1"]; still {
 		t.Error("n1 is still there")
@@ -425,7 +425,7 @@ func TestFactsFailedBoot(t *testing.T) {
 	aa := m{"node-aa.yaml": node("one", "aa"), "node-qa.yaml": quietNode("one", "aa")}
 	s := w.create("c", w.cluster([3]string{"n0", "node-aa.yaml", "n0"}, [3]string{"n1", "node-qa.yaml", "n1"}), m{"files": aa, "tags": "t1"})
 	s.report("n1", "aa", "FAILURE", "boot-sim")
-	equal(t, "create", s.settle(), "CREATE_FAILED")
+	s.ends("create", "CREATE_FAILED")
 	want := "Resource CREATE failed: WaitConditionFailure: resources.n1.resources.ready_aa: boot-sim"
 	equal(t, "reason", s.get().str("stack.stack_status_reason"), want)
 	equal(t, "reason in the list", w.call("GET", "/stacks?name="+s.name, nil).str("stacks.0.stack_status_reason"), want)
@@ -435,13 +435,13 @@ func TestFactsFailedBoot(t *testing.T) {
 
 	t.Log("the same handle fails again at once")
 	s.patch(m{})
-	equal(t, "retry", s.settle(), "UPDATE_FAILED")
+	s.ends("retry", "UPDATE_FAILED")
 	equal(t, "reason", s.get().str("stack.stack_status_reason"), "Resource UPDATE failed: resources.n1: Resource CREATE failed: WaitConditionFailure: resources.ready_aa: boot-sim")
 	equal(t, "tags", fmt.Sprint(s.get().tags()), "[t1]")
 
 	t.Log("a fresh handle recovers; what was finished stays")
 	s.patch(m{"template": w.cluster([3]string{"n0", "node-aa.yaml", "n0"}, [3]string{"n1", "node-bb.yaml", "n1"}), "files": m{"node-bb.yaml": node("one", "bb")}})
-	equal(t, "recover", s.settle(), "UPDATE_COMPLETE")
+	s.ends("recover", "UPDATE_COMPLETE")
 	fixed := s.resources()
 	equal(t, "n0's server", fixed["n0/server"].phys, res["n0/server"].phys)
 	equal(t, "n1's port", fixed["n1/port"].phys, res["n1/port"].phys)
@@ -449,7 +449,7 @@ func TestFactsFailedBoot(t *testing.T) {
 	t.Log("a failed update has already lost the old server")
 	s.patch(m{"tags": "t3", "template": w.cluster([3]string{"n0", "node-aa.yaml", "n0"}, [3]string{"n1", "node-cc.yaml", "n1"}), "files": m{"node-cc.yaml": quietNode("three", "cc")}})
 	s.report("n1", "cc", "FAILURE", "boot-sim")
-	equal(t, "update", s.settle(), "UPDATE_FAILED")
+	s.ends("update", "UPDATE_FAILED")
 	equal(t, "reason", s.get().str("stack.stack_status_reason"), "Resource UPDATE failed: resources.n1: Resource CREATE failed: WaitConditionFailure: resources.ready_cc: boot-sim")
 	w.until("old server is gone", time.Minute, func() bool { return w.server(fixed["n1/server"].phys).status == 404 })
 	equal(t, "tags", fmt.Sprint(s.get().tags()), "[t3]")
@@ -458,7 +458,7 @@ func TestFactsFailedBoot(t *testing.T) {
 
 	t.Log("a new revision recovers and removes what was left")
 	s.patch(m{"template": w.cluster([3]string{"n0", "node-aa.yaml", "n0"}, [3]string{"n1", "node-dd.yaml", "n1"}), "files": m{"node-dd.yaml": node("three", "dd")}})
-	equal(t, "recover", s.settle(), "UPDATE_COMPLETE")
+	s.ends("recover", "UPDATE_COMPLETE")
 	equal(t, "orphan", w.server(broken["n1/server"].phys).status, 404)
 	for key := range s.resources() {
 		if strings.Contains(key, "_cc") || strings.Contains(key, "_bb") {
@@ -476,11 +476,18 @@ func TestFactsOverlappingUpdates(t *testing.T) {
 	old := s.resources()["n1/server"].phys
 	mark := s.mark()
 
-	s.patch(m{"template": w.cluster([3]string{"n0", "node-aa.yaml", "n0"}, [3]string{"n1", "node-bb.yaml", "n1"}), "tags": "t2"})
+	change := m{"template": w.cluster([3]string{"n0", "node-aa.yaml", "n0"}, [3]string{"n1", "node-bb.yaml", "n1"}), "tags": "t2"}
+	s.patch(change)
 	equal(t, "at once", s.status(), "UPDATE_IN_PROGRESS")
 	equal(t, "tags", fmt.Sprint(s.get().tags()), "[t2]")
-	// The old wait still blocks the new update until its timeout.
-	equal(t, "end", s.settle(), "UPDATE_COMPLETE")
+	// The old wait still blocks the new update until its timeout. A real Heat may
+	// also end what the new one has just begun, as part of the old one: then it takes
+	// one more. Nothing here updates a stack that moves, for this reason too.
+	if s.settle() == "UPDATE_FAILED" && strings.HasSuffix(s.get().str("stack.stack_status_reason"), "n0: Stack UPDATE cancelled") {
+		t.Log("the old update's end took the new one along")
+		s.patch(change)
+	}
+	s.ends("end", "UPDATE_COMPLETE")
 	after := s.resources()
 	if after["n1/server"].phys == old {
 		t.Error("the merged update did not replace the server")

@@ -319,6 +319,23 @@ func (s *stack) settle() string {
 	return st
 }
 
+// ends settles and compares. A failure tells Heat's reasons: on a cloud there may be
+// no second chance to ask.
+func (s *stack) ends(what, want string) {
+	s.t.Helper()
+	got := s.settle()
+	if got == want {
+		return
+	}
+	s.t.Errorf("%s: got %s, want %s: %s", what, got, want, s.get().str("stack.stack_status_reason"))
+	evs, _ := s.events("")
+	for _, e := range evs {
+		if strings.HasSuffix(e.status, "FAILED") {
+			s.t.Logf("%s %s: %s", e.name, e.status, e.reason)
+		}
+	}
+}
+
 func (s *stack) patch(body map[string]any) {
 	s.t.Helper()
 	body["existing"] = true

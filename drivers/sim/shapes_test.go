@@ -14,7 +14,7 @@ func TestFactsShapes(t *testing.T) {
 		"port": {"type": "OS::Neutron::Port", "properties": {"network": "private"}},
 		"vol": {"type": "OS::Cinder::Volume", "properties": {"size": 1}},
 		"server": {"type": "OS::Nova::Server", "properties": {"image": "ubuntu-latest", "flavor": "m1.tiny", "networks": [{"port": {"get_resource": "port"}}]}}}}`}})
-	equal(t, "create", s.settle(), "CREATE_COMPLETE")
+	s.ends("create", "CREATE_COMPLETE")
 	res := s.resources()
 	compute, network, volume := w.urls["compute"], w.urls["network"]+"/v2.0", w.urls["volumev3"]
 	for _, c := range []struct{ name, url, at, want string }{
