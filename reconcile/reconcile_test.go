@@ -355,3 +355,21 @@ func TestPageNamesFaults(t *testing.T) {
 		t.Errorf("page\n%s\nwant at its end\n%s", page, want)
 	}
 }
+
+// Who takes addresses from the board finds them while a cluster is updated; its
+// nodes, which come and go then, would be a commit each.
+func TestAddressesStayDuringAnUpdate(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[string]string{"UPDATE_IN_PROGRESS": "master_addresses:\n- 10.0.0.5\n", "CREATE_IN_PROGRESS": "master_addresses: []\n", "DELETE_IN_PROGRESS": "master_addresses: []\n"} {
+		files, err := reconcile.StatusFiles(schema.Config{}, reconcile.Report{Records: []reconcile.Record{{
+			Name: "a", Cloud: "lab", Status: status, MasterAddresses: []string{"10.0.0.5"},
+			NodeGroups: []reconcile.RecordGroup{{Name: "default-master", Nodes: []reconcile.RecordNode{{Name: "a-default-master-0"}}}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(files["status/lab/a.yaml"]); !strings.Contains(text, want) || strings.Contains(text, "a-default-master-0") {
+			t.Errorf("%s: want %q and no node in\n%s", status, want, text)
+		}
+	}
+}

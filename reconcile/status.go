@@ -15,6 +15,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/schema"
 )
@@ -216,12 +217,16 @@ func summaryText(c schema.Config, report Report) ([]byte, error) {
 }
 
 // settledNodes leaves out nodes of a cluster in motion: an update visits each of
-// them for a moment, and every visit would be a commit.
+// them for a moment, and every visit would be a commit. Addresses stay while it is
+// updated, as they do in the cloud: somebody may take them from here.
 func settledNodes(r Record) Record {
 	if !strings.HasSuffix(r.Status, "_IN_PROGRESS") {
 		return r
 	}
-	r.NodeGroups, r.NodeAddresses, r.MasterAddresses = slices.Clone(r.NodeGroups), []string{}, []string{}
+	if r.Status != string(diff.UpdateInProgress) {
+		r.NodeAddresses, r.MasterAddresses = []string{}, []string{}
+	}
+	r.NodeGroups = slices.Clone(r.NodeGroups)
 	for i := range r.NodeGroups {
 		r.NodeGroups[i].Nodes = nil
 	}
