@@ -55,6 +55,8 @@ func TestLabelRules(t *testing.T) {
 		"magnum driver of a firm": {"driver: ours; labels: {kube_tag: v1.33.4}", "labels: {selinux_mode: permissive}", ""},
 		"from the cluster":        {"", "nodeGroups: [{name: a, labels: {service_cluster_ip_range: 10.1.0.0/16}}]", `warning JB1403: /spec/nodeGroups/0/labels/service_cluster_ip_range: the label "service_cluster_ip_range" is read from the cluster`},
 		"from the group":          {"", "nodeGroups: [{name: a, labels: {availability_zone: a}}]", ""},
+		"of ours, from the group": {"", "nodeGroups: [{name: a, labels: {mirror_url: 'https://x.example.com/', boot_volume_size: 10}}]", ""},
+		"magnum, from its own":    {magnum, "nodeGroups: [{name: a, labels: {boot_volume_size: 10}}]", `the label "boot_volume_size" is read from the cluster`},
 		"magnum from the group":   {capi, "nodeGroups: [{name: a, labels: {boot_volume_size: 10}}]", ""},
 		"of masters, in a group":  {"", "nodeGroups: [{name: a, labels: {kubeapi_options: --v=2}}]", "only masters read the label"},
 		"of masters":              {"", "labels: {kubeapi_options: --v=2}", ""},

@@ -32,7 +32,7 @@ type Label struct {
 	Secret  bool `json:"secret,omitempty"`  // belongs in secretLabels, and is never shown
 
 	Needs     []Need   `json:"needs,omitempty"`
-	Readers   []Reader `json:"readers"`             // none: no release reads it
+	Readers   []Reader `json:"readers"`             // none: no release reads it; of a type one, and one SinceJeroboam
 	Successor string   `json:"successor,omitempty"` // the label to write instead of one that is obsolete
 	Obsolete  string   `json:"obsolete,omitempty"`  // why nobody should set it any more
 }
@@ -151,12 +151,17 @@ func (l *Label) instead() string {
 }
 
 // ReadBy is how a cluster type reads the label under a driver ("heat" or
-// "magnum"); false if it does not.
-func (l *Label) ReadBy(clusterType, driver string) (Reader, bool) {
+// "magnum"); false if it does not. Where the type here reads it in another way
+// than behind a Magnum API, there is a reader for each.
+func (l *Label) ReadBy(clusterType, driver string) (read Reader, ok bool) {
 	for _, r := range l.Readers {
-		if slices.Contains(r.Types, clusterType) && (driver == "heat" || r.Since != SinceJeroboam) {
+		switch ours := r.Since == SinceJeroboam; {
+		case !slices.Contains(r.Types, clusterType) || ours && driver != "heat":
+		case ours:
 			return r, true
+		case !ok:
+			read, ok = r, true
 		}
 	}
-	return Reader{}, false
+	return read, ok
 }

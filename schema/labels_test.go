@@ -64,17 +64,22 @@ func TestCatalogueFits(t *testing.T) {
 
 func expectReaders(t *testing.T, l schema.Label) {
 	t.Helper()
-	seen := map[string]bool{}
+	type reader struct {
+		name string
+		ours bool
+	}
+	seen := map[reader]bool{}
 	for _, r := range l.Readers {
 		if r.Since == "" {
 			t.Errorf("%s: since when do %v read it?", l.Key, r.Types)
 		}
 		for _, name := range r.Types {
 			typ, ok := schema.ClusterTypeNamed(name)
-			if !ok || typ.Name != name || seen[name] {
+			is := reader{name, r.Since == schema.SinceJeroboam}
+			if !ok || typ.Name != name || seen[is] {
 				t.Errorf("%s: reader %s is no cluster type, or is there twice", l.Key, name)
 			}
-			seen[name] = true
+			seen[is] = true
 			if len(typ.Magnum) == 0 && r.Since != schema.SinceJeroboam {
 				t.Errorf("%s: Magnum has no %s, so only ours can read it", l.Key, name)
 			}

@@ -145,3 +145,18 @@ func TestDNSAddressFollowsTheServices(t *testing.T) {
 		t.Errorf("a range of eight has a tenth address %s", a)
 	}
 }
+
+// What validation says of a group's labels is what is done with them.
+func TestGroupLabelsAreAsTheCatalogueSays(t *testing.T) {
+	t.Parallel()
+	ofGroups := kubernetesGroupLabels("")
+	for _, typ := range []string{"k8s_debian", "k8s_fedora_coreos"} {
+		for _, key := range kubernetesLabels("") {
+			l, ok := schema.LabelOf(key)
+			r, read := l.ReadBy(typ, "heat")
+			if !ok || !read || r.Cluster == slices.Contains(ofGroups, key) {
+				t.Errorf("%s of %s: the catalogue has it: %t, read: %t, from the cluster alone: %t; read from a group: %t", key, typ, ok, read, r.Cluster, slices.Contains(ofGroups, key))
+			}
+		}
+	}
+}
