@@ -16,6 +16,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -161,6 +163,13 @@ type Health struct {
 	// Undone is what could not be put right, for people; the next visit tries
 	// again.
 	Undone []string
+	// Later is what could not be put right yet, for people: a visit in a minute can.
+	Later []string
+}
+
+// Same says that two visits found the same.
+func (h Health) Same(other Health) bool {
+	return h.Status == other.Status && maps.Equal(h.Reason, other.Reason) && slices.Equal(h.Undone, other.Undone) && slices.Equal(h.Later, other.Later)
 }
 
 // HealthStatus is Magnum's health_status.

@@ -68,6 +68,7 @@ func (r *Reconciler) attend(ctx context.Context, l *look) map[schema.Key]drivers
 		return l.drivers[v.Observed.Key.Cloud].(drivers.Attendant).Attend(ctx, v)
 	})
 	for k, h := range answers {
+		l.report.Revisit = l.report.Revisit || len(h.Later) > 0
 		if len(h.Undone) > 0 {
 			r.Log.Warn("nodes could not be mended", zap.String("cluster", k.String()), zap.Strings("what", h.Undone))
 		}

@@ -235,8 +235,14 @@ func TestWhatCannotBeMendedIsTold(t *testing.T) {
 	w.commit("a.yaml", small("a", 1, ""))
 	w.settle()
 	w.cloud.Ail("a", drivers.Health{Status: drivers.Healthy, Reason: map[string]string{"api": "ok"}, Undone: []string{"mend node x: it refuses"}})
-	if rec := recordOf(t, w.run()); !slices.Equal(rec.Pending, []string{"mend node x: it refuses"}) {
-		t.Errorf("pending %v", rec.Pending)
+	report := w.run()
+	if rec := recordOf(t, report); !slices.Equal(rec.Pending, []string{"mend node x: it refuses"}) || report.Revisit {
+		t.Errorf("pending %v, revisit %t", rec.Pending, report.Revisit)
+	}
+	w.cloud.Ail("a", drivers.Health{Status: drivers.Healthy, Reason: map[string]string{"api": "ok"}, Later: []string{"forget node x"}})
+	report = w.run()
+	if rec := recordOf(t, report); !slices.Equal(rec.Pending, []string{"forget node x"}) || !report.Revisit {
+		t.Errorf("pending %v, revisit %t", rec.Pending, report.Revisit)
 	}
 }
 

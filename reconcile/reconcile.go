@@ -197,6 +197,7 @@ type Report struct {
 	Unread      map[schema.CloudName]error // the clouds that could not be read, and why
 	Guards      Guards
 	Next        time.Time // when the clock next changes what may be done; zero: never
+	Revisit     bool      // a visit in a minute has something to put right in a cluster (drivers.Health.Later)
 	StatusError error     // why the board could not be written; the next run tries again
 	Phases      []Phase   // in order
 }

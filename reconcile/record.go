@@ -288,7 +288,7 @@ func (r *Record) started(x Result) {
 // waits for.
 func (r *Record) live(h drivers.Health, d Draining) {
 	r.HealthStatus, r.HealthReason = string(h.Status), h.Reason
-	r.Pending = append(r.Pending, h.Undone...)
+	r.Pending = slices.Concat(r.Pending, h.Undone, h.Later)
 	if len(d.Left) > 0 {
 		r.Progress = strings.Join(d.Left, "; ")
 	}

@@ -116,8 +116,7 @@ func (l *look) asBefore(t *told, k schema.Key, o *diff.Observed, b because) bool
 	if t == nil || o == nil || !t.quiet || !l.quiet(k, b) || t.want != l.wanted[k] || t.place != l.places[k.Cloud] {
 		return false
 	}
-	h := l.health[k]
-	return t.health.Status == h.Status && maps.Equal(t.health.Reason, h.Reason) && slices.Equal(t.health.Undone, h.Undone) && t.seen.Same(o)
+	return t.health.Same(l.health[k]) && t.seen.Same(o)
 }
 
 // quiet says that a record has nothing in it of what a run decided, did or failed to

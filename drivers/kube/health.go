@@ -24,8 +24,8 @@ type Node struct {
 
 // Attend asks how the cluster is, as Magnum's health poll does: whether /healthz of
 // the API says ok, and whether every node is Ready. Beyond Magnum, a node that
-// should be there and that Kubernetes does not know is Unknown. What does not
-// answer, or refuses us, is Unreached. An API whose certificate soon ends is not
+// should be there and that Kubernetes does not know is Unknown, and one that was
+// drained and removed is not asked for. What does not answer, or refuses us, is Unreached. An API whose certificate soon ends is not
 // well either: kubeadm's live for a year, and only a boot of the masters makes new ones.
 //
 // With mend it puts right what differs from what is wanted of the nodes (mend.go).
@@ -51,8 +51,11 @@ func (c *Cluster) Attend(ctx context.Context, want []Node, mend bool) drivers.He
 	for _, n := range want {
 		h.Reason[n.Name+".Ready"] = string(corev1.ConditionUnknown)
 	}
+	wanted := byName(want)
 	for i := range nodes {
-		h.Reason[nodes[i].Name+".Ready"] = string(ready(&nodes[i]))
+		if n := &nodes[i]; !gone(n, wanted) { // whose end is no illness
+			h.Reason[n.Name+".Ready"] = string(ready(n))
+		}
 	}
 	if at := time.Unix(c.ends.Load(), 0).UTC(); at.Unix() > 0 && at.Sub(c.now()) < endsSoon {
 		h.Reason["api.certificate"] = "ends on " + at.Format(time.DateOnly) + ": masters get new ones when they boot, so upgrade them before"
@@ -63,7 +66,7 @@ func (c *Cluster) Attend(ctx context.Context, want []Node, mend bool) drivers.He
 		}
 	}
 	if mend {
-		h.Undone = c.mend(ctx, nodes, want)
+		h.Undone, h.Later = c.mend(ctx, nodes, want)
 	}
 	return h
 }

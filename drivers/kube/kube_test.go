@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -262,8 +263,14 @@ func TestMendUndoesOnlyOurDrains(t *testing.T) {
 	if c.Attend(t.Context(), want, false); len(api.Writes()) > 0 {
 		t.Errorf("it was only to look, and wrote %v", api.Writes())
 	}
-	if h := c.Attend(t.Context(), want, true); len(h.Undone) > 0 {
-		t.Errorf("undone: %v", h.Undone)
+	h := c.Attend(t.Context(), want, true)
+	if later := []string{"forget node gone-ready, once Kubernetes has missed it"}; len(h.Undone) > 0 || !slices.Equal(h.Later, later) {
+		t.Errorf("undone: %v, later: %v", h.Undone, h.Later)
+	}
+	for name, asked := range map[string]bool{"ours": true, "strange": true, "gone": false, "gone-ready": false} {
+		if _, is := h.Reason[name+".Ready"]; is != asked {
+			t.Errorf("the health has %s: %v", name, is)
+		}
 	}
 	for name, cordoned := range map[string]bool{"ours": false, "leaving": true, "theirs": true, "shut": true, "gone-ready": true, "strange": false} {
 		if n := api.SeeNode(name); n == nil || n.Spec.Unschedulable != cordoned {

@@ -23,39 +23,50 @@ const (
 	taintsMark   = "jeroboam.io/node-taints"
 )
 
-// mend makes Node objects what they should be, and says what it could not.
-func (c *Cluster) mend(ctx context.Context, nodes []corev1.Node, want []Node) (undone []string) {
-	wanted := make(map[string]Node, len(want))
-	for _, n := range want {
-		wanted[n.Name] = n
-	}
+// mend makes Node objects what they should be, and says what it could not, and what
+// it cannot yet: that a node is gone, Kubernetes notices after most of a minute.
+func (c *Cluster) mend(ctx context.Context, nodes []corev1.Node, want []Node) (undone, later []string) {
+	wanted := byName(want)
 	for i := range nodes {
 		n := &nodes[i]
 		w, there := wanted[n.Name]
 		var err error
-		switch {
+		switch gone := gone(n, wanted); {
 		case there:
 			err = c.change(ctx, n, func(n *corev1.Node) patch { return w.mended(n) })
-		case forgotten(n) && len(want) > 0:
+		case gone && ready(n) == corev1.ConditionTrue:
+			later = append(later, fmt.Sprintf("forget node %s, once Kubernetes has missed it", n.Name))
+		case gone:
 			err = c.forget(ctx, n)
 		}
 		switch {
 		case ctx.Err() != nil:
-			return append(undone, "mend the other nodes: there was no time left, and the next run goes on")
+			return append(undone, "mend the other nodes: there was no time left, and the next run goes on"), later
 		case err != nil:
 			undone = append(undone, fmt.Sprintf("mend node %s: %v", n.Name, c.why(err)))
 		}
 	}
-	return undone
+	return undone, later
 }
 
-// forgotten says that a node which nobody knows any more was drained by us or by
-// itself, and that no kubelet keeps its object alive.
-func forgotten(n *corev1.Node) bool {
-	return n.Annotations[drainedMark] != "" && ready(n) != corev1.ConditionTrue
+func byName(nodes []Node) map[string]Node {
+	m := make(map[string]Node, len(nodes))
+	for _, n := range nodes {
+		m[n.Name] = n
+	}
+	return m
 }
 
-// forget removes the object of a node that is gone, just that one.
+// gone says that nobody knows a node any more that was drained by us or by itself:
+// it was removed, and its object alone is left. Who knows no node at all knows
+// nothing of this one either.
+func gone(n *corev1.Node, wanted map[string]Node) bool {
+	_, there := wanted[n.Name]
+	return !there && len(wanted) > 0 && n.Annotations[drainedMark] != ""
+}
+
+// forget removes the object of a node that is gone and that no kubelet keeps alive,
+// just that one.
 func (c *Cluster) forget(ctx context.Context, n *corev1.Node) error {
 	err := c.api.CoreV1().Nodes().Delete(ctx, n.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &n.UID, ResourceVersion: &n.ResourceVersion},

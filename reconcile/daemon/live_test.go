@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,14 +15,24 @@ import (
 // inside is a driver that reaches into clusters.
 type inside struct {
 	drivers.Driver
+	mu     sync.Mutex // of what Attend reads and writes
 	visits int
 	drains []string
 	undone []string
+	later  []string
 }
 
 func (i *inside) Attend(context.Context, drivers.Visit) drivers.Health {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.visits++
-	return drivers.Health{Status: drivers.Healthy, Undone: i.undone}
+	return drivers.Health{Status: drivers.Healthy, Undone: i.undone, Later: i.later}
+}
+
+func (i *inside) visited() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.visits
 }
 
 func (i *inside) Workload(_ context.Context, o diff.Observed, nodes []string) diff.Observed {
@@ -76,4 +87,49 @@ func TestLanesLeadIntoClusters(t *testing.T) {
 	if _, err := a.Drain(t.Context(), diff.Step{Drain: &diff.Drain{Nodes: []string{"n"}}}); err != nil || len(in.drains) != 1 {
 		t.Errorf("drained %v, %v", in.drains, err)
 	}
+}
+
+// What a visit can put right in a minute is not left until somebody looks again, as
+// an object of a node that was removed.
+func TestComesBackToWhatIsToBePutRight(t *testing.T) {
+	t.Parallel()
+	play(t, func(w *world) {
+		lab, in := w.cloud("lab"), &inside{later: []string{"forget node n, once Kubernetes has missed it"}}
+		w.change = func(o *daemon.Options) {
+			o.Runs.Drivers = drivers.Registry{"heat": func(ctx context.Context, o drivers.Options) (drivers.Driver, error) {
+				var err error
+				in.Driver, err = lab.Open(ctx, o)
+				return in, err
+			}}
+		}
+		w.repo.commit("one", "a.yaml", kubernetes("lab", "a"))
+		w.start()
+		w.pass(3 * time.Minute)
+		visits := in.visited()
+		if w.pass(3 * time.Minute); in.visited() != visits+3 {
+			t.Errorf("%d visits in three minutes, want one in each", in.visited()-visits)
+		}
+		in.mu.Lock()
+		in.later = nil
+		in.mu.Unlock()
+		w.pass(5 * time.Minute)
+		visits = in.visited()
+		if w.pass(3 * time.Minute); in.visited() != visits {
+			t.Errorf("%d visits when nothing was left", in.visited()-visits)
+		}
+	})
+}
+
+// kubernetes is the file of a cluster that can be visited.
+func kubernetes(cloud, name string) string {
+	return `apiVersion: jeroboam.io/v1alpha1
+kind: ClusterTemplate
+metadata: {name: kube}
+spec: {coe: kubernetes, image: debian, flavor: m1.small, masterFlavor: m1.medium, keypair: k, externalNetwork: public, networkDriver: flannel, labels: {kube_tag: v1.30.2, etcd_volume_size: 5}}
+---
+apiVersion: jeroboam.io/v1alpha1
+kind: Cluster
+metadata: {name: ` + name + `}
+spec: {cloud: ` + cloud + `, template: kube}
+`
 }

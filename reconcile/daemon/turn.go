@@ -306,6 +306,9 @@ func (d *Daemon) plan(t *turn, report *reconcile.Report, now time.Time) {
 	if len(active) > 0 || report.StatusError != nil {
 		t.due("something is in motion", now.Add(d.o.Poll))
 	}
+	if report.Revisit {
+		t.due("nodes are to be put right", now.Add(visitEvery))
+	}
 	for cloud := range report.Unread {
 		active[cloud] = true
 	}
