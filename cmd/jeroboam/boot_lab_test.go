@@ -1,24 +1,29 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"jeroboam.io/jeroboam/cmd/internal/web"
 )
@@ -67,12 +72,12 @@ func TestBootStory(t *testing.T) {
 		b.remember()
 	})
 	b.chapter("the next minor version, master first", func() {
-		members, watch := b.members(), b.watch("held")
+		members, watch := b.members(), b.watch()
 		b.declare(bootNew, 2)
 		b.commit("the next minor version")
 		b.inSync(1)
 		if least := watch(); least < 1 {
-			t.Errorf("while nodes were replaced %d pods of a deployment with a budget of one served", least)
+			t.Errorf("while nodes were replaced %d pods of a deployment with a budget of one ran", least)
 		}
 		b.nodesReady(bootNew, 3)
 		b.podsRun()
@@ -94,7 +99,7 @@ func TestBootStory(t *testing.T) {
 		b.kubectl("rollout", "status", "deployment/held", "--timeout=120s")
 	})
 	b.chapter("a boot that fails says where", func() {
-		b.declare(bootNew, 1, "nodeGroups:", "- {name: broken, role: worker, nodeCount: 1, flavor: boot.worker, labels: {mirror_url: 'http://169.254.169.1:1/'}}")
+		b.declare(bootNew, 1, bootBroken)
 		b.commit("a group whose mirror is not there")
 		b.until("the status names the node and the step", func() bool {
 			return regexp.MustCompile(`-broken-0: .*step binaries failed`).MatchString(b.statusFile())
@@ -105,13 +110,13 @@ func TestBootStory(t *testing.T) {
 		b.nodesReady(bootNew, 2)
 	})
 	b.chapter("labels and taints of running nodes", func() {
-		b.declare(bootNew, 1, "nodeLabels: {tier: gold}")
+		b.declare(bootNew, 1, bootLabelled)
 		b.commit("a label")
 		b.inSync(1)
-		b.says(b.kubectl("get", "nodes", "-l", "tier=gold", "-o", "name"), `default-worker-0`)
+		b.says(b.kubectl("get", "nodes", "-l", "tier=gold", "-o", "name"), `-default-worker-`)
 	})
 	b.chapter("delete in two commits, and nothing is left", func() {
-		b.declare(bootNew, 1, "deletionProtection: false")
+		b.declare(bootNew, 1, bootUnprotected)
 		b.commit("it may go")
 		b.inSync(1)
 		if err := os.Remove(filepath.Join(b.dir, "fleet", "cluster.yaml")); err != nil {
@@ -159,6 +164,38 @@ spec:
     kubescheduler_options: --leader-elect=false
 `
 
+// What the cluster's spec says at times.
+const (
+	bootBroken      = "nodeGroups: [{name: broken, role: worker, nodeCount: 1, flavor: boot.worker, labels: {mirror_url: 'http://169.254.169.1:1/'}}]"
+	bootLabelled    = "nodeGroups: [{name: default-worker, nodeLabels: {tier: gold}}]"
+	bootUnprotected = "deletionProtection: false"
+)
+
+// bootCluster is a cluster with so many workers, and what else its spec says.
+func bootCluster(name, kube string, workers int, more string) string {
+	return fmt.Sprintf("apiVersion: jeroboam.io/v1alpha1\nkind: Cluster\nmetadata: {name: %s}\nspec:\n  cloud: lab-boot\n  template: boots\n"+
+		"  masterCount: 1\n  nodeCount: %d\n  labels: {kube_tag: %s}\n  %s\n", name, workers, kube, more)
+}
+
+// The story takes most of an hour: what it declares is looked at before.
+func TestBootFleetIsValid(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files := map[string]string{"template.yaml": bootTemplate}
+	for i, more := range []string{"", bootBroken, bootLabelled, bootUnprotected} {
+		files[fmt.Sprintf("cluster-%d.yaml", i)] = bootCluster(fmt.Sprint("c", i), bootNew, 2, more)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs strings.Builder
+	if code := run(t.Context(), []string{"validate", dir}, &out, &errs, time.Now); code != exitOK || strings.Contains(out.String()+errs.String(), "warning") {
+		t.Errorf("exit %d\n%s%s", code, &out, &errs)
+	}
+}
+
 // Two pods that stay apart if they can, of which one must always serve.
 const bootWorkload = `apiVersion: apps/v1
 kind: Deployment
@@ -192,13 +229,10 @@ type bootWorld struct {
 	told         []string // figures
 }
 
-// declare writes the fleet: a cluster with so many workers, and what else its
-// spec says.
-func (b *bootWorld) declare(kube string, workers int, lines ...string) {
+func (b *bootWorld) declare(kube string, workers int, more ...string) {
 	b.Helper()
 	b.write("template.yaml", bootTemplate)
-	b.write("cluster.yaml", fmt.Sprintf("apiVersion: jeroboam.io/v1alpha1\nkind: Cluster\nmetadata: {name: %s}\nspec:\n  cloud: lab-boot\n  template: boots\n"+
-		"  masterCount: 1\n  nodeCount: %d\n  labels: {kube_tag: %s}\n  %s\n", b.name, workers, kube, strings.Join(lines, "\n  ")))
+	b.write("cluster.yaml", bootCluster(b.name, kube, workers, strings.Join(more, "")))
 }
 
 // daemon keeps the fleet until the test ends.
@@ -256,14 +290,10 @@ func (b *bootWorld) try(args ...string) (string, error) { return b.tell(b.Contex
 func (b *bootWorld) tell(ctx context.Context, stdin string, args ...string) (string, error) {
 	ctx, stop := context.WithTimeout(ctx, 6*time.Minute)
 	defer stop()
-	cmd := b.client(ctx, args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(b.mirror, bootNew, "amd64/bin/kubectl"), append([]string{"--kubeconfig", b.kubeconfig()}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
-}
-
-func (b *bootWorld) client(ctx context.Context, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, filepath.Join(b.mirror, bootNew, "amd64/bin/kubectl"), append([]string{"--kubeconfig", b.kubeconfig()}, args...)...)
 }
 
 func (b *bootWorld) apply(manifest string) {
@@ -351,39 +381,61 @@ func (b *bootWorld) gather() string {
 	return on[0]
 }
 
-// watch is told how many pods of a deployment serve each time that it changes, until
-// it is ended; it tells the least. An API that does not answer is a master that boots:
-// what happened meanwhile is its first answer.
-func (b *bootWorld) watch(deployment string) (end func() int) {
+// watch follows the pods of the workload until it is ended, and tells how few of
+// them ran at a time. A pod runs while its container is ready and nobody has deleted
+// it. Neither a deployment's count nor the pod's condition Ready is asked: both go
+// when a node cannot tell that it is well, as while its only master boots, and the
+// pod serves on. An informer knows what changed while the API was away.
+func (b *bootWorld) watch() (end func() int) {
+	b.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", b.kubeconfig())
+	if err != nil {
+		b.Fatal(err)
+	}
+	set, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	pods := cache.NewSharedInformer(cache.NewFilteredListWatchFromClient(set.CoreV1().RESTClient(), "pods", metav1.NamespaceDefault,
+		func(o *metav1.ListOptions) { o.LabelSelector = "app=held" }), &corev1.Pod{}, 0)
 	ctx, stop := context.WithCancel(b.Context())
-	var done sync.WaitGroup
-	least, seen := 1<<30, 0
-	done.Go(func() {
-		for ctx.Err() == nil {
-			cmd := b.client(ctx, "get", "deployment", deployment, "--watch", "-o", `jsonpath={.status.availableReplicas}{"\n"}`)
-			out, err := cmd.StdoutPipe()
-			if err == nil {
-				err = cmd.Start()
+	least, last := 1<<30, ""
+	count := func() {
+		var run, ready int
+		var on []string
+		for _, x := range pods.GetStore().List() {
+			p := x.(*corev1.Pod)
+			if p.DeletionTimestamp != nil || len(p.Status.ContainerStatuses) == 0 || !p.Status.ContainerStatuses[0].Ready {
+				continue
 			}
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			for lines := bufio.NewScanner(out); lines.Scan(); seen++ {
-				n, _ := strconv.Atoi(lines.Text()) // none: the field is left out
-				least = min(least, n)
-			}
-			_ = cmd.Wait() // the API went away, or it is the end
-			select {
-			case <-ctx.Done():
-			case <-time.After(b.pause):
+			run++
+			on = append(on, p.Spec.NodeName[max(0, len(p.Spec.NodeName)-len("worker-0")):])
+			if slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+			}) {
+				ready++
 			}
 		}
+		slices.Sort(on)
+		if now := fmt.Sprintf("%d pods run (on %s), of which the API counts %d", run, strings.Join(on, ", "), ready); now != last {
+			b.Logf("%s %s", time.Now().UTC().Format(time.TimeOnly), now)
+			last = now
+		}
+		least = min(least, run)
+	}
+	var done sync.WaitGroup
+	done.Go(func() { pods.RunWithContext(ctx) })
+	b.until("the pods are known", pods.HasSynced)
+	seen, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{ // one event after the other
+		AddFunc: func(any) { count() }, UpdateFunc: func(any, any) { count() }, DeleteFunc: func(any) { count() },
 	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.until("they are counted", seen.HasSynced)
 	return func() int {
 		stop()
 		done.Wait()
-		b.logf("the deployment was seen %d times", seen)
 		return least
 	}
 }
@@ -435,8 +487,10 @@ func (b *bootWorld) memory() string {
 // secretsLeft are Barbican's secrets and Keystone's credentials of the cluster.
 func (b *bootWorld) secretsLeft() []string {
 	b.Helper()
+	var got struct{ Secrets []labRow }
+	b.call(http.MethodGet, "key-manager", "/v1/secrets?limit=500", nil, &got)
 	var left []string
-	for _, r := range b.list("key-manager", "secrets") {
+	for _, r := range got.Secrets {
 		if strings.Contains(r.Name, "/"+b.name+"-") {
 			left = append(left, "secret "+r.Name)
 		}
