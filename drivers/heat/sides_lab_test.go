@@ -105,7 +105,7 @@ func (o *ours) remove(ctx context.Context) (took time.Duration, err error) {
 		}
 		took = time.Since(began)
 	}
-	return took, removeAll(ctx, o.driver)
+	return took, removeAll(ctx, o.driver, o.c.Key)
 }
 
 // declared is the shape as a cluster of ours, of the type that has the same image
@@ -165,9 +165,9 @@ func start(ctx context.Context, d drivers.Driver, steps []diff.Step) error {
 }
 
 // removeAll deletes what the driver owns, as the loop does: a delete that fails
-// is asked for once more, and the keys of what is gone are forgotten.
-func removeAll(ctx context.Context, d drivers.Driver) error {
-	var were []schema.Key
+// is asked for once more, and the keys of what is gone are forgotten, of what was
+// gone before too.
+func removeAll(ctx context.Context, d drivers.Driver, were ...schema.Key) error {
 	for asked := map[string]int{}; ; {
 		have, err := d.Observe(ctx)
 		if err != nil {
