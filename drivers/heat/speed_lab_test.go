@@ -26,7 +26,7 @@ import (
 const (
 	bootTime = 5 * time.Second
 	maxRatio = 0.7
-	maxRuns  = 5 // as long as a ratio is over it
+	maxRuns  = 4 // as long as a ratio is over it
 )
 
 // TestSpeed times Magnum and us making the same clusters of the same lab, one
@@ -36,15 +36,19 @@ const (
 // maxRuns: on a machine that others use too, runs differ by a third.
 func TestSpeed(t *testing.T) {
 	newLab(t) // there is one
-	table, slow := "", []string(nil)
-	t.Cleanup(func() { // at the very end, after what the boots would have to say of a failure
+	table, slow, left := "", []string(nil), []string(nil)
+	t.Cleanup(func() { // at the very end, where it is read
 		t.Log(table)
 		for _, s := range slow {
 			t.Errorf("%s, over %.1f", s, maxRatio)
 		}
+		if len(left) > 0 {
+			t.Errorf("we left:\n%s", strings.Join(left, "\n"))
+		}
 	})
-	mark := playBoots(t)
+	mark := newMark()
 	us, them := newTenant(t, mark+"j"), newTenant(t, mark+"m")
+	playBootsOf(t, mark)
 	sides := map[string]side{"Jeroboam": &ours{driver: us.driver(), owner: us.name, cloud: us.own}, "Magnum": &magnum{cloud: them.own}}
 	marks := map[string]string{"Jeroboam": us.mark, "Magnum": them.mark}
 	order := []string{"Magnum", "Jeroboam"}
@@ -66,7 +70,7 @@ func TestSpeed(t *testing.T) {
 		table, slow = times.table()
 	}
 	table = fmt.Sprintf("%s\n%safterwards: %s", times.began, table, machine(t))
-	us.nothingLeft()
+	left = us.left()
 	if left := them.left(); len(left) > 0 {
 		t.Logf("Magnum left:\n%s", strings.Join(left, "\n"))
 	}
@@ -245,11 +249,21 @@ func median(times []time.Duration) float64 {
 	return (all[(n-1)/2] + all[n/2]).Seconds() / 2
 }
 
-// playBoots plays the boots of clusters whose names begin with the mark, until
-// the test ends. The lab's own player leaves names with boot-never alone.
+// newMark is how the names of a test's clusters begin. The lab's own player
+// leaves names with boot-never alone.
+func newMark() string { return "boot-never-" + strings.ToLower(rand.Text()[:4]) }
+
+// playBoots plays the boots of clusters whose names begin with the mark.
 func playBoots(t *testing.T) (mark string) {
 	t.Helper()
-	mark = "boot-never-" + strings.ToLower(rand.Text()[:4])
+	mark = newMark()
+	playBootsOf(t, mark)
+	return mark
+}
+
+// playBootsOf plays them until the test ends.
+func playBootsOf(t *testing.T, mark string) {
+	t.Helper()
 	player, err := filepath.Abs("../../deploy/lab/boot-sim")
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +283,6 @@ func playBoots(t *testing.T) (mark string) {
 			t.Logf("the boots, at the end:\n%s", said.Bytes()[max(0, said.Len()-3000):])
 		}
 	})
-	return mark
 }
 
 // machine says what it runs on, and how busy that is.
