@@ -22,6 +22,7 @@ import (
 // It may be cut short or killed anywhere and repeated: who is cordoned stays so,
 // and who was told to go is not told again.
 func (c *Cluster) Drain(ctx context.Context, nodes []string, p schema.Drain, all bool) (map[string]diff.Workload, error) {
+	ctx = quietly(ctx)
 	var last map[string]diff.Workload
 	for pause := 200 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		work, err := c.evictAll(ctx, nodes, p, all)

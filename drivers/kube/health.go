@@ -30,6 +30,7 @@ type Node struct {
 //
 // With mend it puts right what differs from what is wanted of the nodes (mend.go).
 func (c *Cluster) Attend(ctx context.Context, want []Node, mend bool) drivers.Health {
+	ctx = quietly(ctx)
 	said, err := c.get(ctx, "/healthz")
 	if err != nil && !answered(err) {
 		return Unreached(c.why(err))

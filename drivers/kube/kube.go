@@ -33,12 +33,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	policyclient "k8s.io/client-go/kubernetes/typed/policy/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // Connection is the way to the API of a cluster.
@@ -136,6 +138,10 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return answer, err
 }
+
+// quietly is for all that asks: client-go writes some errors on standard error, in
+// a form of its own, and returns them too. Whom we answer tells them.
+func quietly(ctx context.Context) context.Context { return klog.NewContext(ctx, logr.Discard()) }
 
 // get reads a path as it is.
 func (c *Cluster) get(ctx context.Context, path string) ([]byte, error) {

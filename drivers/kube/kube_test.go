@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
 
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/drivers/kube"
@@ -151,6 +153,30 @@ func TestUnreachedSaysWhyAndTheSameEachTime(t *testing.T) {
 	}
 	if _, err := kube.Connect(kube.Connection{}); err == nil {
 		t.Error("connected to no address")
+	}
+}
+
+// What is said of an answer that breaks off is an answer of ours, and no line beside it.
+func TestNothingIsLoggedBeside(t *testing.T) { //nolint:paralleltest // klog's logger is the process's
+	var said []string
+	klog.SetLogger(funcr.New(func(_, line string) { said = append(said, line) }, funcr.Options{}))
+	t.Cleanup(klog.ClearLogger)
+	short := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "3") }))
+	t.Cleanup(short.Close)
+	c := connect(t, short.URL, short.Certificate())
+	if h := c.Attend(t.Context(), wanted("a"), true); h.Status == drivers.Healthy {
+		t.Errorf("%+v", h)
+	}
+	_, members := c.Members(t.Context())
+	_, workload := c.Workload(t.Context(), []string{"a"}, schema.Drain{})
+	_, drained := c.Drain(t.Context(), []string{"a"}, schema.Drain{}, false)
+	for what, err := range map[string]error{"members": members, "workload": workload, "drain": drained} {
+		if err == nil {
+			t.Errorf("%s: half an answer was taken for one", what)
+		}
+	}
+	if len(said) > 0 {
+		t.Errorf("logged beside: %q", said)
 	}
 }
 

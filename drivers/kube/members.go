@@ -15,6 +15,7 @@ import (
 // health, which a member without a leader does not have (Kubernetes, component
 // statuses; deprecated since 1.19 and still the one question that names members).
 func (c *Cluster) Members(ctx context.Context) (map[string]string, error) {
+	ctx = quietly(ctx)
 	body, err := c.get(ctx, "/api/v1/componentstatuses")
 	if err != nil {
 		return nil, c.why(err)

@@ -112,6 +112,7 @@ func stays(pod *corev1.Pod, p schema.Drain) string {
 
 // Workload is what has to move from nodes before they may go. It only reads.
 func (c *Cluster) Workload(ctx context.Context, nodes []string, p schema.Drain) (map[string]diff.Workload, error) {
+	ctx = quietly(ctx)
 	loads, err := c.loads(ctx, nodes, p)
 	if err != nil {
 		return nil, err
