@@ -39,14 +39,11 @@ type ownership struct {
 	lost   error // why ctx ended
 }
 
-// own takes both, or fails with who has one. The context is done when somebody else
-// took the lease over. Without status in Git, where the server refuses the ref, or
-// as long as it does not answer, it is for this machine alone, and that is told.
-func (a *app) own(ctx context.Context, c schema.Config, log *zap.Logger) (context.Context, *ownership, error) {
-	lock, err := record.LockOwner(a.ownersDir(), c.Owner)
-	if err != nil {
-		return ctx, nil, err
-	}
+// own takes the lease to the lock, or fails with who has it, and gives the lock up.
+// The context is done when somebody else took the lease over. Without status in Git,
+// where the server refuses the ref, or as long as it does not answer, the lock counts
+// alone, and that is told.
+func (a *app) own(ctx context.Context, lock *record.Owner, c schema.Config, log *zap.Logger) (_ context.Context, _ *ownership, err error) {
 	o := &ownership{lock: lock, log: log}
 	within, end := context.WithCancel(ctx)
 	o.end = end

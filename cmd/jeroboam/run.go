@@ -141,12 +141,25 @@ func (a *app) keepBehind(ctx context.Context, fronts *fronts) (err error) {
 		return err
 	}
 	defer closeStore(store, &err)
-	ctx, owner, err := a.own(ctx, config, log)
+	lock, err := record.LockOwner(a.ownersDir(), config.Owner)
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1) // from now on, as the default is to end
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	k := &keeping{app: a, store: store, log: log, metrics: web.NewMetrics(config.Instance), fronts: fronts, idle: newIdler(), listen: config.Listen}
+	// It may take minutes until another machine's daemon is known to be gone: who
+	// watches this one is answered meanwhile, and does not end it for its silence.
+	if err := fronts.join(ctx, k.listen, web.Member{Name: config.Instance}); err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	defer func() { fronts.leave(k.listen, config.Instance) }()
+	ctx, owner, err := a.own(ctx, lock, config, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = owner.release(ctx, err) }()
-	k := &keeping{app: a, store: store, log: log, metrics: web.NewMetrics(config.Instance), fronts: fronts, idle: newIdler()}
 	next, err := k.build(config)
 	if err != nil {
 		return err
@@ -157,9 +170,6 @@ func (a *app) keepBehind(ctx context.Context, fronts *fronts) (err error) {
 	}
 	defer serve(socket, &k.socket, log)()
 	defer k.idle.stop()
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for next != nil && err == nil {
 		next, err = k.live(ctx, next, hangup)
 	}
@@ -315,7 +325,6 @@ func (k *keeping) live(ctx context.Context, l *life, hangup <-chan os.Signal) (*
 	for {
 		select {
 		case err := <-ended:
-			k.fronts.leave(k.listen, l.config.Instance)
 			return nil, err
 		case <-hangup:
 			next, err := k.reload(l.config)
