@@ -11,10 +11,10 @@
 // Read RunOnce first: it is the story. secrets.go, observe.go and policy.go gather
 // what Compute decides on, and probe.go what only a cluster itself can say.
 // execute.go (how fast: pace.go; with which requests: requests.go) and forget.go
-// carry out, live.go is for what goes
-// on inside clusters: their health, and drains. record.go, told.go and status.go say
-// what came of it. source.go and recorder.go are the interfaces to Git and to the
-// local store, whose implementations are the packages below this one.
+// carry out, live.go is for what goes on inside clusters: their health, and
+// drains. record.go, told.go and status.go, with page.go for people, say what came
+// of it. source.go and recorder.go are the interfaces to Git and to the local
+// store, whose implementations are the packages below this one.
 package reconcile
 
 import (

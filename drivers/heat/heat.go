@@ -12,7 +12,7 @@
 // accepts an update while another runs, so each write reads the stack first.
 //
 // Read layout.go for what a stack is made of, observe.go for how it is seen
-// (looked.go: the next time), apply.go for how it is changed, identity.go for whose it is, clustertype.go
+// (looked.go: the next time; nodes.go: each of its nodes), apply.go for how it is changed, identity.go for whose it is, clustertype.go
 // for what is different from one cluster type to the next (docker_ubuntu.go;
 // kubernetes.go, and kubernetes_boot.go for what its nodes boot from, which
 // userdata.go writes for cloud-init or Ignition). probe.go asks a cluster itself
