@@ -157,19 +157,19 @@ func TestUnreachedSaysWhyAndTheSameEachTime(t *testing.T) {
 }
 
 // What is said of an answer that breaks off is an answer of ours, and no line beside it.
-func TestNothingIsLoggedBeside(t *testing.T) { //nolint:paralleltest // klog's logger is the process's
+func TestNothingIsLoggedBeside(t *testing.T) {
+	t.Parallel()
 	var said []string
-	klog.SetLogger(funcr.New(func(_, line string) { said = append(said, line) }, funcr.Options{}))
-	t.Cleanup(klog.ClearLogger)
+	ctx := klog.NewContext(t.Context(), funcr.New(func(_, line string) { said = append(said, line) }, funcr.Options{}))
 	short := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "3") }))
 	t.Cleanup(short.Close)
 	c := connect(t, short.URL, short.Certificate())
-	if h := c.Attend(t.Context(), wanted("a"), true); h.Status == drivers.Healthy {
+	if h := c.Attend(ctx, wanted("a"), true); h.Status == drivers.Healthy {
 		t.Errorf("%+v", h)
 	}
-	_, members := c.Members(t.Context())
-	_, workload := c.Workload(t.Context(), []string{"a"}, schema.Drain{})
-	_, drained := c.Drain(t.Context(), []string{"a"}, schema.Drain{}, false)
+	_, members := c.Members(ctx)
+	_, workload := c.Workload(ctx, []string{"a"}, schema.Drain{})
+	_, drained := c.Drain(ctx, []string{"a"}, schema.Drain{}, false)
 	for what, err := range map[string]error{"members": members, "workload": workload, "drain": drained} {
 		if err == nil {
 			t.Errorf("%s: half an answer was taken for one", what)
