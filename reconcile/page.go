@@ -82,19 +82,7 @@ func remarks(r *Record) string {
 			parts = append(parts, group+": "+r.Faults[group])
 		}
 	}
-	if r.Advice != "" {
-		parts = append(parts, r.Advice)
-	}
-	if ails := r.Ails(); ails != "" {
-		parts = append(parts, "unhealthy: "+ails)
-	}
-	for _, h := range r.Held {
-		parts = append(parts, "held: "+h)
-	}
-	for _, d := range r.Drift {
-		parts = append(parts, "drift: "+d)
-	}
-	return strings.Join(parts, "; ")
+	return strings.Join(append(parts, r.Concerns()...), "; ")
 }
 
 // cell makes text safe in a Markdown table.

@@ -108,6 +108,25 @@ func (r Record) Steps() []string {
 	return append([]string{r.Progress}, r.Pending...)
 }
 
+// Concerns are what somebody should look at beside the status and its reason: what
+// to do about it, what ails the cluster, what is held and what drifted.
+func (r Record) Concerns() []string {
+	var parts []string
+	if r.Advice != "" {
+		parts = append(parts, r.Advice)
+	}
+	if ails := r.Ails(); ails != "" {
+		parts = append(parts, "unhealthy: "+ails)
+	}
+	for _, h := range r.Held {
+		parts = append(parts, "held: "+h)
+	}
+	for _, d := range r.Drift {
+		parts = append(parts, "drift: "+d)
+	}
+	return parts
+}
+
 // Ails is what is wrong with a cluster by its own word: "node-1.Ready False"; empty
 // if nothing is, or if it cannot be asked.
 func (r Record) Ails() string {

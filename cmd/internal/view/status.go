@@ -182,17 +182,5 @@ func remarks(r reconcile.Record) string {
 			parts = append(parts, name+": "+r.Faults[name])
 		}
 	}
-	if r.Advice != "" {
-		parts = append(parts, r.Advice)
-	}
-	if ails := r.Ails(); ails != "" {
-		parts = append(parts, "unhealthy: "+ails)
-	}
-	for _, h := range r.Held {
-		parts = append(parts, "held: "+h)
-	}
-	for _, d := range r.Drift {
-		parts = append(parts, "drift: "+d)
-	}
-	return strings.Join(parts, "; ")
+	return strings.Join(append(parts, r.Concerns()...), "; ")
 }
