@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+
+	"go.uber.org/zap"
 
 	"jeroboam.io/jeroboam/diff"
 	"jeroboam.io/jeroboam/drivers"
@@ -28,6 +31,7 @@ type told struct {
 	digest string // of its JSON
 	page   string // digest of its file; empty: not known
 	saved  bool   // the store has it
+	line   string // what the log says of it; empty: it was not known yet
 }
 
 // index finds the clusters of a fleet, which mostly is the one of the last run.
@@ -88,9 +92,15 @@ func (r *Reconciler) tell(l *look) {
 		t := before[k]
 		if !l.asBefore(t, k, seen[k], because) {
 			t = l.tellOf(k, seen[k], because, t)
+			r.logNews(k, t)
 		}
 		r.told[k] = t
 		l.report.Records = append(l.report.Records, t.record)
+	}
+	for k := range before {
+		if r.told[k] == nil {
+			r.Log.Info("cluster gone", zap.String("cluster", k.String()))
+		}
 	}
 }
 
@@ -133,7 +143,7 @@ func (l *look) quiet(k schema.Key, b because) bool {
 func (l *look) tellOf(k schema.Key, o *diff.Observed, b because, before *told) *told {
 	t := &told{want: l.wanted[k], place: l.places[k.Cloud], health: l.health[k], file: statusPath(k), quiet: l.quiet(k, b), fresh: true}
 	if before != nil {
-		t.digest, t.page, t.saved = before.digest, before.page, before.saved
+		t.digest, t.page, t.saved, t.line = before.digest, before.page, before.saved, before.line
 	}
 	rec := Record{Name: string(k.Name), Cloud: k.Cloud, Status: statusDeclared, NodeAddresses: []string{}, MasterAddresses: []string{}}
 	rec.declared(t.want, l.memory.facts[k])
@@ -157,6 +167,29 @@ func (l *look) tellOf(k schema.Key, o *diff.Observed, b because, before *told) *
 	slices.Sort(rec.Sizes)
 	t.record = rec
 	return t
+}
+
+// logNews logs once what became of a cluster: its status, and what somebody should
+// look at. Of clusters that are in order when they are first seen it says nothing,
+// nor of those of a cloud that cannot be read, which has a line of its own.
+func (r *Reconciler) logNews(k schema.Key, t *told) {
+	rec := &t.record
+	if rec.Status == statusUnknown {
+		return
+	}
+	concerns, line := rec.Concerns(), rec.Status
+	if len(concerns) > 0 {
+		line += "\n" + strings.Join(concerns, "\n")
+	}
+	known := t.line != ""
+	if line == t.line {
+		return
+	}
+	t.line = line
+	if known || line != rec.Status || strings.HasSuffix(rec.Status, "_FAILED") {
+		r.Log.Info("cluster status", zap.String("cluster", k.String()), zap.String("status", rec.Status),
+			zap.String("reason", rec.StatusReason), zap.Strings("concerns", concerns))
+	}
 }
 
 // unsaved encodes the records that the store does not have so.

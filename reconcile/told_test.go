@@ -1,10 +1,13 @@
 package reconcile_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"jeroboam.io/jeroboam/drivers"
 	"jeroboam.io/jeroboam/drivers/drivertest"
@@ -71,5 +74,65 @@ func TestAnOldProcessTellsWhatANewOneTells(t *testing.T) {
 	}
 	if names := w.cloud.Names(); !cmp.Equal(names, []schema.ClusterName{"a", "b", "c", "d"}) {
 		t.Errorf("there are %v", names)
+	}
+}
+
+// The log says of a cluster what became of it, once.
+func TestLogOfNews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	core, logged := observer.New(zap.InfoLevel)
+	w.r.Log = zap.New(core)
+	restart := func() { log := w.r.Log; w.restart(); w.r.Log = log }
+	have := []string{}
+	for _, x := range []struct {
+		what string
+		do   func()
+	}{
+		{"two are made", func() { w.commit("a.yaml", cluster("a"), "b.yaml", cluster("b")); w.settle() }},
+		{"one is to change, and is held", func() { w.commit("a.yaml", cluster("a", "nodeCount: 3", "suspend: true")) }},
+		{"it stays so", func() { w.run() }},
+		{"the cloud could not be read for a run", func() { undo := w.cloud.Fault(drivertest.ServerError); w.run(); undo() }},
+		{"it is let go on", func() { w.commit("a.yaml", cluster("a", "nodeCount: 3")); w.settle() }},
+		{"a new process, nothing is wrong", restart},
+		{"one is held when a new process begins", func() { w.commit("a.yaml", cluster("a", "nodeCount: 4", "suspend: true")); restart() }},
+		{"one is deleted", func() {
+			w.commit("b.yaml", cluster("b", "deletionProtection: false"))
+			w.run()
+			w.commit("b.yaml", "")
+			w.settle()
+		}},
+	} {
+		x.do()
+		w.run()
+		have = append(have, x.what)
+		for _, e := range logged.TakeAll() {
+			if f := e.ContextMap(); e.Message == "cluster status" {
+				have = append(have, fmt.Sprintf("  %s %s %v", f["cluster"], f["status"], f["concerns"]))
+			} else if e.Message == "cluster gone" {
+				have = append(have, fmt.Sprintf("  %s gone", f["cluster"]))
+			}
+		}
+	}
+	want := []string{
+		"two are made",
+		"  lab/a CREATE_COMPLETE []",
+		"  lab/b CREATE_COMPLETE []",
+		"one is to change, and is held",
+		"  lab/a CREATE_COMPLETE [held: resize default-worker: suspended: the cluster is suspended; remove suspend to go on]",
+		"it stays so",
+		"the cloud could not be read for a run",
+		"it is let go on",
+		"  lab/a UPDATE_IN_PROGRESS []",
+		"  lab/a UPDATE_COMPLETE []",
+		"a new process, nothing is wrong",
+		"one is held when a new process begins",
+		"  lab/a UPDATE_COMPLETE [held: resize default-worker: suspended: the cluster is suspended; remove suspend to go on]",
+		"one is deleted",
+		"  lab/b DELETE_IN_PROGRESS []",
+		"  lab/b gone",
+	}
+	if d := cmp.Diff(want, have); d != "" {
+		t.Error(d)
 	}
 }
