@@ -67,27 +67,40 @@ func (d *Driver) admitNodes(ctx context.Context, was layout, next *layout, minut
 	if err != nil || !t.kubernetes {
 		return err
 	}
-	var ring *keyring
-	stack := stackName(d.owner, next.about.key())
+	var anew []*node
 	for i := range next.nodes {
 		n := &next.nodes[i]
-		if slices.ContainsFunc(was.nodes, func(o node) bool { return o.Name == n.Name && o.File == n.File }) {
-			continue
-		}
-		if ring == nil {
-			if ring, err = d.keyring(ctx, stack, next.about.key(), filesBeside(&next.spec)...); err != nil {
-				return err
-			}
-		}
-		g, _ := next.spec.Group(n.Group)
-		n.Given[givenSecrets], err = d.secretsFor(ctx, ring, bootPass{
-			Stack: stack, Node: n.Name, Role: roleOf(g), Boot: bootOf(next.files[n.File]), Expires: d.now().Add(bootLife(minutes)),
-		})
-		if err != nil {
-			return err
+		if !slices.ContainsFunc(was.nodes, func(o node) bool { return o.Name == n.Name && o.File == n.File }) {
+			anew = append(anew, n)
 		}
 	}
-	return nil
+	if len(anew) == 0 {
+		return nil
+	}
+	stack := stackName(d.owner, next.about.key())
+	ring, err := d.keyring(ctx, stack, next.about.key(), filesBeside(&next.spec)...)
+	if err != nil {
+		return err
+	}
+	role := func(n *node) string {
+		g, _ := next.spec.Group(n.Group)
+		return roleOf(g)
+	}
+	give := func(ctx context.Context, n *node, alike bool) (err error) {
+		n.Given[givenSecrets], err = d.secretsFor(ctx, ring, bootPass{
+			Stack: stack, Node: n.Name, Role: role(n), Boot: bootOf(next.files[n.File]),
+			Expires: d.now().Add(bootLife(minutes)), Alike: alike,
+		})
+		return err
+	}
+	// Keystone keeps the rules that masters' credentials share when it makes the first.
+	if first := slices.IndexFunc(anew, func(n *node) bool { return role(n) == roleMaster }); first >= 0 {
+		if err := give(ctx, anew[first], false); err != nil {
+			return err
+		}
+		anew = slices.Delete(anew, first, first+1)
+	}
+	return beside(ctx, anew, func(ctx context.Context, _ int, n *node) error { return give(ctx, n, true) })
 }
 
 // bootLife is how long what lets a node in is good for, when its stack may take

@@ -67,7 +67,6 @@ type keyring struct {
 	keys  *pki.Keys
 	refs  map[string]string // ids of Barbican's secrets by file; nil when kept locally
 	files []pki.File        // all that a master gets, in the order of pki.Names; then cloudConf, if it was asked for
-	read  bool              // by a master's credential, all of it: the next master's has the same rules
 }
 
 // keyring finds the keys that are kept under a stack's name, or makes keys and

@@ -25,6 +25,7 @@ type bootPass struct {
 	Role    string    // master or worker
 	Boot    string    // tells the boots of a node apart; no slash
 	Expires time.Time // by when it must be done: what it was given is worth nothing from then on
+	Alike   bool      // another master gets the same, and tries whether all of it can be read
 }
 
 // The roles of nodes, as the schema has them.
@@ -94,12 +95,11 @@ func (d *Driver) forMaster(ctx context.Context, ring *keyring, b bootPass) ([]as
 			"keys that are kept locally cannot be fetched: set clouds.%[1]s.keyDelivery: userData in the Config, with which the project can read them, or clouds.%[1]s.keys: barbican", d.cloudName)}
 	}
 	v := d.vault()
-	v.tried = ring.read
+	v.tried = b.Alike
 	a, err := v.admit(ctx, b.Stack, b.Node+"."+b.Boot, ring.refs, b.Expires)
 	if err != nil {
 		return nil, err
 	}
-	ring.read = true
 	base, err := d.cloud.Endpoint("key-manager")
 	if err != nil {
 		return nil, err

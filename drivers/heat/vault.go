@@ -37,7 +37,7 @@ type vault struct {
 	cloudName schema.CloudName
 	owner     string
 	log       *zap.Logger
-	tried     bool // rules like those that are asked for, with another credential
+	tried     bool // by another credential with the same rules
 }
 
 // Barbican gives no more than a hundred rows at once, and next pages by number.
