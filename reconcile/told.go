@@ -181,10 +181,10 @@ func (r *Reconciler) logNews(k schema.Key, t *told) {
 	if len(concerns) > 0 {
 		line += "\n" + strings.Join(concerns, "\n")
 	}
-	known := t.line != ""
 	if line == t.line {
 		return
 	}
+	known := t.line != ""
 	t.line = line
 	if known || line != rec.Status || strings.HasSuffix(rec.Status, "_FAILED") {
 		r.Log.Info("cluster status", zap.String("cluster", k.String()), zap.String("status", rec.Status),
