@@ -207,7 +207,7 @@ func TestKubernetesRefusesAWrongSum(t *testing.T) {
 }
 
 // An image may have the programs of several versions: what has the mirror's sum is
-// taken from there, what has not is downloaded.
+// taken from there, what has not is downloaded. A list of the image's own is believed.
 func TestKubernetesTakesWhatTheImageBrings(t *testing.T) {
 	t.Parallel()
 	m := newNode(t, "worker")
@@ -217,11 +217,19 @@ func TestKubernetesTakesWhatTheImageBrings(t *testing.T) {
 	}
 	m.write(folder+"kubelet", m.read("mirror/bin/kubelet"))
 	m.write(folder+"kubeadm", "another")
+	m.write(folder+"kubectl", "#!/bin/sh\n# listed\n")
+	m.write(folder+"runc", "of another time")
+	m.write("opt/jeroboam/v1.36.3/SHA256SUMS", fmt.Sprintf("%x  bin/kubectl\n%064x  bin/runc\n%x  bin/containerd\n",
+		sha256.Sum256([]byte(m.read("mirror/bin/kubectl"))), 0, sha256.Sum256([]byte(m.read("mirror/bin/containerd")))))
 	m.run("boot.sh", "binaries")
 	calls := m.read("calls")
-	for name, downloads := range map[string]bool{"kubelet": false, "kubeadm": true} {
-		if m.read("usr/local/bin/"+name) != m.read("mirror/bin/"+name) {
-			t.Errorf("%s is not the mirror's", name)
+	for name, downloads := range map[string]bool{"kubelet": false, "kubeadm": true, "kubectl": false, "runc": true, "containerd": true} {
+		from := "mirror/bin/"
+		if !downloads {
+			from = folder
+		}
+		if m.read("usr/local/bin/"+name) != m.read(from+name) {
+			t.Errorf("%s is not that of %s", name, from)
 		}
 		if got := strings.Contains(calls, "/bin/"+name+"\n"); got != downloads {
 			t.Errorf("%s was downloaded: %v, want %v; calls:\n%s", name, got, downloads, calls)

@@ -27,7 +27,8 @@
 #   ADDRESS         optional: this node's; else that of its etcd member, else of the route to API_HOST
 #   MIRROR          optional URL; below it <KUBE_TAG>/<amd64|arm64>/{SHA256SUMS,bin/*,cni/*,images/*.tar,manifests/calico.yaml};
 #                   MIRROR_SHA256: optional, the sum of SHA256SUMS itself. Without a mirror the image has all binaries.
-#                   What an image has in /opt/jeroboam/<KUBE_TAG>/{bin,cni,images}, with the mirror's sum, is not downloaded.
+#                   What an image has in /opt/jeroboam/<KUBE_TAG>/{bin,cni,images}, with the mirror's sum, is not downloaded;
+#                   with a SHA256SUMS beside them it is not even summed.
 #   IMAGE_PREFIX    optional: where kubeadm's images are instead of registry.k8s.io; the mirror's archives carry these names
 #   REGISTRY_MIRROR INSECURE_REGISTRIES   optional: a pull-through URL; hosts[:port] without TLS, by spaces
 #   HTTP_PROXY HTTPS_PROXY NO_PROXY       optional
