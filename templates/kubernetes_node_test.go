@@ -50,7 +50,9 @@ var kubernetesBinaries = map[string]string{
 	"etcd":       `echo etcd Version: 3.6.16`, "runc": "", "containerd-shim-runc-v2": "",
 	"kubeadm": `case $* in
   *"images list"*) echo registry.k8s.io/pause:3.10.1 ;;
-  *kubelet-start*) mkdir -p "$ROOT/var/lib/kubelet/pki"; touch "$ROOT/var/lib/kubelet/config.yaml" "$ROOT/var/lib/kubelet/kubeadm-flags.env"; echo x | tee "$ROOT/etc/kubernetes/kubelet.conf" >"$ROOT/var/lib/kubelet/pki/kubelet-client-current.pem" ;;
+  *"kubeconfig all"*) [ -e "$ROOT/etc/kubernetes/kubelet.conf" ] || printf 'users:\n- user:\n    client-certificate-data: %s\n    client-key-data: %s\n' "$(echo its certificate | base64)" "$(echo its key | base64)" >"$ROOT/etc/kubernetes/kubelet.conf" ;;
+  *kubelet-start*) mkdir -p "$ROOT/var/lib/kubelet/pki"; touch "$ROOT/var/lib/kubelet/config.yaml" "$ROOT/var/lib/kubelet/kubeadm-flags.env"
+    [ -e "$ROOT/etc/kubernetes/kubelet.conf" ] || echo x | tee "$ROOT/etc/kubernetes/kubelet.conf" >"$ROOT/var/lib/kubelet/pki/kubelet-client-current.pem" ;;
 esac`,
 	"kubectl": `case $* in
   *node-labels}*) echo "$(cat "$ROOT/marked" 2>/dev/null)|" ;;

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func TestKubernetesMasterRunsThePhases(t *testing.T) {
 		}
 	}
 	want := []string{
-		"certs all", "kubeconfig all", "kubelet-start", "kubelet-finalize all", "control-plane apiserver", "control-plane controller-manager",
+		"certs all", "kubeconfig all", "kubelet-start", "control-plane apiserver", "control-plane controller-manager",
 		"control-plane scheduler", "upload-config all", "mark-control-plane", "bootstrap-token", "addon all",
 	}
 	if d := cmp.Diff(want, phases); d != "" {
@@ -74,6 +75,45 @@ func TestKubernetesMasterRunsThePhases(t *testing.T) {
 	}
 	if unit := m.read("etc/systemd/system/etcd.service"); !strings.Contains(unit, "--initial-cluster=m0=https://10.0.0.11:2380,m1=https://10.0.0.12:2380,m2=https://10.0.0.13:2380 --initial-cluster-state=new ") {
 		t.Errorf("etcd's unit is\n%s", unit)
+	}
+}
+
+// As kubeadm's kubelet-finalize leaves it, before the kubelet first starts: nothing
+// restarts it then.
+func TestKubernetesMasterKeepsTheKubeletsCertificateWhereItRotates(t *testing.T) {
+	t.Parallel()
+	m := newNode(t, "master")
+	m.write("broken", "kubeadm init phase kubelet-start*")
+	o, _ := m.run("boot.sh")
+	o.failure(t, "control_plane")
+	const current = "var/lib/kubelet/pki/kubelet-client-current.pem"
+	if got := m.read(current); got != "its certificate\nits key\n" || m.mode(current) != 0o600 {
+		t.Errorf("%s is %q with the mode %v", current, got, m.mode(current))
+	}
+	at := filepath.Join(m.root, current)
+	if to, err := os.Readlink(at); err != nil || !regexp.MustCompile(`^kubelet-client-[-0-9]{19}\.pem$`).MatchString(to) {
+		t.Errorf("it is no link to one with a date, as the kubelet wants to replace: %q, %v", to, err)
+	}
+	want := "users:\n- user:\n    client-certificate: " + at + "\n    client-key: " + at + "\n"
+	if d := cmp.Diff(want, m.read("etc/kubernetes/kubelet.conf")); d != "" {
+		t.Errorf("kubelet.conf (-want +got):\n%s", d)
+	}
+}
+
+// Units are read anew, all of them, only when systemd has an old one.
+func TestKubernetesUnitsAreReadWhenTheyAreOld(t *testing.T) {
+	t.Parallel()
+	for says, reloads := range map[string]bool{"NeedDaemonReload=no": false, "NeedDaemonReload=yes": true, "": true} {
+		t.Run(says, func(t *testing.T) {
+			t.Parallel()
+			m := newNode(t, "worker")
+			m.stub("systemctl", `case $1 in show) echo "`+says+`" ;; esac`)
+			m.run("boot.sh", "binaries")
+			o, _ := m.run("boot.sh", "containerd")
+			if got := o.called("systemctl daemon-reload") > 0; got != reloads {
+				t.Errorf("reloaded: %v, want %v; calls %q", got, reloads, o.calls)
+			}
+		})
 	}
 }
 
@@ -125,9 +165,9 @@ func TestKubernetesFailureNamesStepFirst(t *testing.T) {
 	t.Parallel()
 	broken := map[string]string{ // pattern of the call that fails
 		"prepare": "modprobe*", "container_volume": "mkfs.ext4*jb-containers*", "etcd_volume": "mkfs.ext4*jb-etcd*", "binaries": "curl*/amd64/bin/kubelet",
-		"containerd": "systemctl enable containerd", "images": "ctr*images import*", "keys": "curl*/payload", "certificates": "kubeadm init phase certs*",
-		"etcd": "systemctl enable etcd", "control_plane": "kubeadm init phase kubeconfig*", "cni": "kubectl*apply --server-side*", "cloud": "kubectl*cloud.yaml", "addons": "kubeadm init phase addon*",
-		"drain": "systemctl enable jeroboam-drain", "labels": "kubectl*label --overwrite*", "ready": "kubectl*bootID*", "join": "systemctl enable kubelet",
+		"containerd": "systemctl --no-reload enable containerd", "images": "ctr*images import*", "keys": "curl*/payload", "certificates": "kubeadm init phase certs*",
+		"etcd": "systemctl --no-reload enable etcd", "control_plane": "kubeadm init phase kubeconfig*", "cni": "kubectl*apply --server-side*", "cloud": "kubectl*cloud.yaml", "addons": "kubeadm init phase addon*",
+		"drain": "systemctl --no-reload enable jeroboam-drain", "labels": "kubectl*label --overwrite*", "ready": "kubectl*bootID*", "join": "systemctl --no-reload enable kubelet",
 	}
 	for _, role := range []string{"master", "worker"} {
 		for i, step := range kubernetesSteps(role) {

@@ -1,17 +1,16 @@
 #!/bin/bash
 # Makes this machine a Kubernetes node and tells Heat how that went.
 #
-# The contract with what wraps these scripts (cloud-init, Ignition): it puts, all
-# owned by root,
+# What wraps these scripts (cloud-init, Ignition) puts, all owned by root,
 #
-#   /etc/jeroboam/boot/*        the files of this folder, 0644 will do; as one .tar.gz they take a sixth less room
+#   /etc/jeroboam/boot/*        the files of this folder, 0644 will do
 #   /etc/jeroboam/signal        0700: posts its standard input to the wait handle
 #   /etc/jeroboam/node.env      0600: the node, below
 #   /etc/jeroboam/secrets.env   0600: what this boot may know, below; removed when the node is ready
 #   /etc/jeroboam/openstack-ca.pem  optional: who signed Keystone's and Barbican's certificates
 #
-# and runs "bash /etc/jeroboam/boot/boot.sh" as a systemd unit, or from one, so that its output is in the
-# journal. It may run again at any time; "boot.sh STEP" repeats a step.
+# and runs "bash /etc/jeroboam/boot/boot.sh" from a systemd unit. It may run again at any time; "boot.sh STEP"
+# repeats a step.
 #
 # node.env has KEY='value' lines, quoted for the shell; what is optional may be missing:
 #
@@ -26,9 +25,9 @@
 #   ETCD_VOLUME CONTAINER_VOLUME   ids of the Cinder volumes, or empty
 #   ADDRESS         optional: this node's; else that of its etcd member, else of the route to API_HOST
 #   MIRROR          optional URL; below it <KUBE_TAG>/<amd64|arm64>/{SHA256SUMS,bin/*,cni/*,images/*.tar,manifests/calico.yaml};
-#                   MIRROR_SHA256: optional, the sum of SHA256SUMS itself. Without a mirror the image has all binaries.
-#                   What an image has in /opt/jeroboam/<KUBE_TAG>/{bin,cni,images}, with the mirror's sum, is not downloaded;
-#                   with a SHA256SUMS beside them it is not even summed.
+#                   Without a mirror the image has all binaries.
+#                   What an image has in /opt/jeroboam/<KUBE_TAG>/{bin,cni,images}, with the mirror's sum, is not downloaded,
+#                   and not summed where the image's SHA256SUMS lists it.
 #   IMAGE_PREFIX    optional: where kubeadm's images are instead of registry.k8s.io; the mirror's archives carry these names
 #   REGISTRY_MIRROR INSECURE_REGISTRIES   optional: a pull-through URL; hosts[:port] without TLS, by spaces
 #   HTTP_PROXY HTTPS_PROXY NO_PROXY       optional
@@ -55,9 +54,7 @@
 #                   pods find openstack-ca.pem in /etc/config
 #   PKI             masters without it: base64 of a .tar.gz with these files. What lies in /etc/kubernetes/pki is taken first.
 #
-# A boot ends within the sum of its steps' limits: 11800 s on a master, 10300 s on a worker, whose join waits
-# for the first master. A wait condition with a shorter limit may end before the node says why it failed.
-#
+# A boot ends within its steps' limits: 11800 s on a master, 10300 s on a worker.
 # SUCCESS has versions in its data: "kubelet=v1.36.3 containerd=v2.4.2 etcd=3.6.16", the last on masters.
 # FAILURE begins with the step that failed.
 set -u -o pipefail
@@ -69,9 +66,8 @@ for part in report machine software kubeadm pki etcd cluster; do . "$here/$part.
 export PATH="/usr/local/bin:$PATH" HTTP_PROXY="${HTTP_PROXY:-}" HTTPS_PROXY="${HTTPS_PROXY:-}" NO_PROXY="${NO_PROXY:-}"
 export http_proxy=$HTTP_PROXY https_proxy=$HTTPS_PROXY no_proxy=$NO_PROXY
 
-# What is done, in order, and how many seconds each may take. A replaced node
-# waits for its volumes; a first master waits for the others' etcd; a worker waits
-# for a master that may have taken all its time for its etcd and control plane.
+# What is done, in order, and how many seconds each may take. A worker waits for a
+# master that may have taken all its time.
 steps() {
   case $ROLE in
     master) echo prepare:180 container_volume:1500 etcd_volume:1500 binaries:900 containerd:300 images:1500 keys:300 \
@@ -82,7 +78,7 @@ steps() {
 }
 
 # Each step is a process of its own: it can be stopped with all it started, and
-# leaves nothing behind but what is on the disk, which is what a second run has.
+# leaves behind what a second run has, the disk.
 if [ $# -gt 0 ]; then
   set -e
   shopt -s inherit_errexit

@@ -22,7 +22,7 @@ RestartSec=5
 [Install]
 WantedBy=multi-user.target
 T
-  systemctl enable kubelet
+  enable_unit kubelet
 }
 
 # kubeadm stops and starts the kubelet: once is enough.
@@ -42,20 +42,32 @@ configure() {
   put 600 "$kubeadm_yaml" <<<"$config"
 }
 
-# The API server of this machine, then the one that everybody uses: a load
-# balancer takes a while to find a new member. A kubectl would cost more than curl.
+# This machine's API server, then everybody's: a load balancer takes a while to
+# find a new member.
 answers() { # URL
   curl -fsS -m 10 --noproxy '*' --cacert "$pki/ca.crt" --cert "$pki/apiserver-kubelet-client.crt" --key "$pki/apiserver-kubelet-client.key" "$1/readyz"
+}
+
+# The certificate where the kubelet rotates it, as it would write it once it runs
+# and kubeadm's kubelet-finalize then restart it.
+kubelet_certificate() {
+  local conf=/etc/kubernetes/kubelet.conf folder=/var/lib/kubelet/pki data name both
+  if [ ! -s "$folder/kubelet-client-current.pem" ]; then
+    both=$(awk '/^ *client-(certificate|key)-data:/ {print $2}' "$conf" | while read -r data; do base64 -d <<<"$data"; done)
+    [ -n "$both" ] || { echo "$conf has no certificate of the kubelet"; return 1; }
+    printf -v name 'kubelet-client-%(%F-%H-%M-%S)T.pem' -1
+    put 600 "$folder/$name" <<<"$both"
+    ln -sf "$name" "$folder/kubelet-client-current.pem"
+  fi
+  sed -i -E "s#^( *client-(certificate|key))-data:.*#\\1: $folder/kubelet-client-current.pem#" "$conf"
 }
 
 step_control_plane() {
   local name
   configure
   kubeadm init phase kubeconfig all --config "$kubeadm_yaml"
+  kubelet_certificate
   kubelet_start
-  # Restarts the kubelet: now, while it has no pods.
-  try test -s /var/lib/kubelet/pki/kubelet-client-current.pem
-  kubeadm init phase kubelet-finalize all --config "$kubeadm_yaml"
   # Else the kubelet asks each second, over TLS anew, for what nobody reads.
   for name in kube-apiserver kube-scheduler; do
     [ "$name" = kube-apiserver ] || [ "$(minor)" -ge 35 ] || continue
@@ -89,9 +101,9 @@ T
   try api apply --server-side --force-conflicts -f /etc/jeroboam/everybody.yaml
 }
 
-# The kubelet asks for its certificate itself, with that of the boot. "kubeadm join"
-# would read the cluster's configuration, which after an upgrade of the masters
-# an older kubeadm may not know, and refuses to replace a node that was just Ready.
+# The kubelet asks for its certificate with that of the boot. "kubeadm join" reads
+# a configuration that an older kubeadm may not know, and refuses to replace a node
+# that was just Ready.
 step_join() {
   CA_CERT='' BOOTSTRAP_CERT='' BOOTSTRAP_KEY=''
   secrets
@@ -191,8 +203,8 @@ step_cloud() {
   try api apply --server-side --force-conflicts -f /etc/jeroboam/cloud.yaml
 }
 
-# kubeadm gives the DNS service the tenth address of the service CIDR; when nodes
-# are to ask another one, a second service has it.
+# kubeadm's DNS service has the tenth address of the service CIDR; when nodes are
+# to ask another one, a second service has it.
 step_addons() {
   if addons_wait; then return; fi
   try kubeadm init phase addon all --config "$kubeadm_yaml"
@@ -211,9 +223,8 @@ T
   try api apply --server-side --force-conflicts -f /etc/jeroboam/dns.yaml
 }
 
-# The node labels itself; a label that it has no right to is an answer, not a
-# reason to try again. It says which are ours, so that others can be removed.
-# A node that had a boot before says it already, and of more than this boot knows.
+# The node labels itself; one that it has no right to is not tried again. After a
+# boot before, it says which are ours, and of more than this boot knows.
 step_labels() {
   local labels=${NODE_LABELS:-} taints=${NODE_TAINTS:-} said marks=()
   [ -n "$labels$taints" ] || return 0
@@ -234,8 +245,8 @@ node_ready() {
   [ "$said" = "$(cat /proc/sys/kernel/random/boot_id) True" ] || { echo "not yet: $said"; return 1; }
 }
 
-# Ready says only that a CNI file lies there, so the network's own pod is asked
-# for. Only that of this node: another node's trouble is not this one's failure.
+# Ready says only that a CNI file lies there, so this node's pod of the network is
+# asked for.
 network_ready() {
   local where='kube-flannel -l app=flannel'
   [ "$NETWORK_DRIVER" = flannel ] || where='kube-system -l k8s-app=calico-node'

@@ -2,8 +2,7 @@
 # What jeroboam-drain.service does: at a shutdown the node takes no more pods and
 # evicts those it has, within a limit; at the next boot, also that of a machine
 # that replaces this one, it takes pods again. A node that somebody else cordoned
-# stays as it is. All with the kubelet's own rights, which suffice: kubectl drain
-# wants to read DaemonSets, and a kubelet must not.
+# stays as it is. All with the kubelet's own rights, which kubectl drain exceeds.
 set -u -o pipefail
 # shellcheck source=/dev/null
 . /etc/jeroboam/node.env

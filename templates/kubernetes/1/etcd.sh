@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# One member of the cluster's etcd, with fixed names and addresses. Its place
-# outlives its machine: who finds data starts as who it was.
+# One member of the cluster's etcd. Its place outlives its machine: who finds data
+# starts as who it was.
 # shellcheck disable=SC2153,SC2154 # pki is of pki.sh, CLUSTER of node.env
 etcd_data=/var/lib/etcd/data
 
@@ -41,9 +41,8 @@ via() { # endpoint, etcdctl's arguments
     --key="$pki/etcd/healthcheck-client.key" --endpoints="$at" "$@"
 }
 
-# What one member's peer port says of a member: it answers without a quorum (and not
-# in the HTTP/2 that it agrees to),
-# which the client port does not. Clients' addresses are known once it was up.
+# What one member's peer port says of a member: it answers without a quorum (not in
+# the HTTP/2 that it agrees to). Clients' addresses are known once it was up.
 standing() { # JSON list of members, name, peer URL
   local one
   one=$(tr '{' '\n' <<<"$1" | grep -F "\"$3\"") || { echo absent; return; }
@@ -136,7 +135,7 @@ step_etcd() {
   if [ "$action" != start ] || [ ! -e /etc/systemd/system/etcd.service ]; then
     put 644 /etc/systemd/system/etcd.service <<<"$(etcd_unit "$cluster" $state)"
   fi
-  systemctl enable etcd
+  enable_unit etcd
   systemctl start --no-block etcd
   try via https://127.0.0.1:2379 endpoint health
 }

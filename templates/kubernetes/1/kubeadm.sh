@@ -119,7 +119,7 @@ proxy_configuration() {
   done
 }
 
-# Of masters and workers alike: a worker's has what kubelet-start reads.
+# A worker's has what kubelet-start reads.
 kubeadm_config() { # local or external: whose etcd
   local version=kubeadm.k8s.io/v1beta4
   [ "$(minor)" -ge 31 ] || version=kubeadm.k8s.io/v1beta3

@@ -12,6 +12,12 @@ put() { # mode, path
   if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2" && changed=yes; fi
 }
 
+# A new unit needs no other to be read anew, which takes seconds on a busy machine.
+enable_unit() {
+  systemctl --no-reload enable "$1"
+  [ "$(systemctl show -p NeedDaemonReload "$1")" = NeedDaemonReload=no ] || systemctl daemon-reload
+}
+
 # Tries until it works; the step's limit ends it. On a slow machine asking costs.
 try() {
   local pause=1
@@ -121,6 +127,6 @@ TimeoutStopSec=$((${DRAIN_SECONDS:-120} + 30))
 [Install]
 WantedBy=multi-user.target
 T
-  systemctl enable jeroboam-drain
+  enable_unit jeroboam-drain
   systemctl start --no-block jeroboam-drain
 }

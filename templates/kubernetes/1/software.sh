@@ -6,19 +6,17 @@ arch() { case $(uname -m) in x86_64) echo amd64 ;; aarch64) echo arm64 ;; *) una
 has_sum() { [ "$(sha256sum <"$2" | cut -d' ' -f1)" = "$1" ]; }  # sum, file
 sum_of() { awk -v name="$1" '$2 == name || $2 == "*" name {print $1; exit}' "${2:-$sums}"; } # path, list
 
-listed() { # sum, path: the image has it and says so
-  local all=/opt/jeroboam/$KUBE_TAG/SHA256SUMS
-  [ -e "${all%/*}/$2" ] && [ -e "$all" ] && [ "$(sum_of "$2" "$all")" = "$1" ]
+# Whether the image has the file: half a gigabyte is not summed where it says so.
+brings() { # sum, path
+  local folder=/opt/jeroboam/$KUBE_TAG
+  [ -e "$folder/$2" ] && { [ "$(sum_of "$2" "$folder/SHA256SUMS" 2>/dev/null)" = "$1" ] || has_sum "$1" "$folder/$2"; }
 }
 
 download() { # path below the mirror's folder, file
   curl -fsSL --retry 10 --retry-delay 3 --retry-all-errors -o "$2" "${MIRROR%/}/$KUBE_TAG/$(arch)/$1"
 }
 
-# A file of the mirror in its place, unless it is there; an image can bring what
-# belongs to several versions. Where it lists their sums they are not read for
-# that: half a gigabyte, and who believes the image believes its list. What has
-# the wrong sum gets no name under which something could run it.
+# A file of the mirror in its place: with the wrong sum it gets no name to run by.
 fetch() { # path, mode, file
   local want brought=/opt/jeroboam/$KUBE_TAG/$1
   want=$(sum_of "$1")
@@ -27,14 +25,12 @@ fetch() { # path, mode, file
     return 0
   fi
   mkdir -p "$(dirname "$3")"
-  if listed "$want" "$1"; then
+  if brings "$want" "$1"; then
     [ ! "$brought" -ef "$3" ] || return 0
     ln -f "$brought" "$3.part" || cp "$brought" "$3.part"
   elif [ -e "$3" ] && has_sum "$want" "$3"; then
     chmod "$2" "$3"
     return 0
-  elif [ -e "$brought" ] && has_sum "$want" "$brought"; then
-    ln -f "$brought" "$3.part" || cp "$brought" "$3.part"
   else
     download "$1" "$3.part"
     has_sum "$want" "$3.part" || { rm -f "$3.part"; echo "$1 of the mirror has not the sum of its SHA256SUMS"; return 1; }
@@ -50,7 +46,6 @@ step_binaries() {
   mkdir -p "$(dirname "$sums")" /opt/cni/bin
   if [ -n "${MIRROR:-}" ]; then
     download SHA256SUMS "$sums.part"
-    [ -z "${MIRROR_SHA256:-}" ] || has_sum "$MIRROR_SHA256" "$sums.part" || { echo "the mirror's SHA256SUMS is not the one that was asked for"; return 1; }
     mv "$sums.part" "$sums"
   else
     [ -e "$sums" ] || : >"$sums"
@@ -144,7 +139,7 @@ step_containerd() {
   put 600 /etc/jeroboam/proxy.env <<<"$(for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do envfile "$name" "${!name}"; done)"
   put 644 /etc/systemd/system/containerd.service <<<"$(containerd_unit)"
   mkdir -p /etc/cni/net.d
-  systemctl enable containerd # reloads units too
+  enable_unit containerd
   if [ -n "$changed" ]; then systemctl restart containerd; else systemctl start containerd; fi
   try ctr version
 }
@@ -153,8 +148,7 @@ step_containerd() {
 tags_in() { tar -xOf "$1" manifest.json | grep -o '"RepoTags":\[[^]]*\]' | sed 's/^"RepoTags"://' | grep -o '"[^"]*"' | tr -d '"'; }
 
 # An archive whose sum was imported is not fetched again, if its images are still
-# there; the notes lie on the containers' volume, as the images do. Nothing may
-# collect what no registry has, hence the pin.
+# there; the notes lie beside them. Nothing may collect what no registry has.
 import() { # path
   local sum notes=/var/lib/containerd/jeroboam-images have tag missing=
   sum=$(sum_of "$1")
