@@ -144,7 +144,7 @@ acceptance-kills: build ## kill the daemon as it is built at every point of a cl
 	grep -o "killed [0-9]* times: .*" bin/acceptance-kills.log || { echo "acceptance-kills: nothing was killed"; exit 1; }
 
 # Emulated nodes take minutes, so this is no part of make ci.
-acceptance-boot: boot-mirror ## a cluster that really boots, from commits to nothing left (root; 40 to 60 minutes on two cores that have nothing else to do, the first mirror as much)
+acceptance-boot: boot-mirror ## a cluster that really boots, from commits to nothing left (root; half an hour on two cores that have nothing else to do, the first mirror 45 minutes more)
 	$(LAB)/up boot
 	@mkdir -p bin; $(IN_LAB); JEROBOAM_BOOT=$(BOOT_CACHE)/mirror $(GO) test -count=1 -v -timeout 120m -run '^TestBootStory$$' ./cmd/jeroboam 2>&1 | tee bin/acceptance-boot.log; \
 	grep -q '^--- PASS: TestBootStory' bin/acceptance-boot.log || { echo "acceptance-boot: the test failed, was skipped, or there is none"; exit 1; }

@@ -177,7 +177,7 @@ func bootCluster(name, kube string, workers int, more string) string {
 		"  masterCount: 1\n  nodeCount: %d\n  labels: {kube_tag: %s}\n  %s\n", name, workers, kube, more)
 }
 
-// The story takes most of an hour: what it declares is looked at before.
+// The story takes half an hour: what it declares is looked at before.
 func TestBootFleetIsValid(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

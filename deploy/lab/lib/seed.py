@@ -182,15 +182,15 @@ def boot(c):
     # kubeadm wants two CPUs of a master. A worker has one: emulated CPUs that wait
     # for each other cost more than they do, as soon as there are more than real ones.
     have = {f.name: f for f in c.compute.flavors(get_extra_specs=False)}
-    for n, cpus, ram in ("boot.master", 2, 2048), ("boot.worker", 1, 1536):
-        if n in have and have[n].vcpus != cpus:
+    for n, cpus, ram in ("boot.master", 2, 3072), ("boot.worker", 1, 1536):
+        if n in have and (have[n].vcpus, have[n].ram) != (cpus, ram):
             c.compute.delete_flavor(have.pop(n))
         if n not in have:
             c.compute.create_flavor(name=n, ram=ram, vcpus=cpus, disk=10)
     if c.image.find_image("debian-boot") is None:
         c.image.create_image(
             name="debian-boot", container_format="bare", disk_format="qcow2",
-            visibility="public", os_distro="debian", os_version="12",
+            visibility="public", os_distro="debian", os_version="13",
             lab_base="base", filename=os.path.join(LAB_DIR, "tiny.qcow2"),
             validate_checksum=False, wait=True)
 

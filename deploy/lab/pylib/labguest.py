@@ -25,9 +25,9 @@ MIN_MEMORY, MAX_MEMORY, MAX_CPUS = 1024, 3072, 2  # MiB; what an emulated node n
 # An emulated clock is found wanting at boot and then every timer costs an
 # emulated device: the three about the clock settle that. Setting a timer costs
 # one too: with a tick alone (highres) two processes that talk through pipes take
-# turns three times as fast. Names of the base are fixed: root by label, eth0.
+# turns three times as fast. There is no IPv6 here. Names of the base are fixed: root by label, eth0.
 KERNEL = ("root=LABEL=root ro console=ttyS0 net.ifnames=0 mitigations=off tsc=reliable clocksource=tsc "
-          "no_timer_check random.trust_cpu=on systemd.show_status=0 quiet")
+          "no_timer_check ipv6.disable=1 random.trust_cpu=on systemd.show_status=0 quiet")
 # What nested pages and guests would need only makes page walks longer, and an
 # emulated string instruction goes byte by byte: a new page takes three times
 # as long, a file's copy four, as where the kernel thinks them slow. Code is

@@ -3,34 +3,45 @@
 # The golden base: Debian with cloud-init that reads a config drive, booted by
 # QEMU itself (a boot loader is for real clouds), and in it what the mirror has.
 
-# The sources are those of this machine, as apt has them.
-debian() { # mmdebstrap's arguments; the last one: what to write
+# The sources are those of this machine, as apt has them, for another release.
+debian() { # release, mmdebstrap's arguments; the last one: what to write
+  local own
+  own=$(. /etc/os-release && echo "$VERSION_CODENAME")
   # shellcheck disable=SC2016 # apt fills these in
   apt-get indextargets --format 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' 'Origin: Debian' |
-    grep -E " $DEBIAN(-updates|-security)? " | sort -u >"$CACHE/work/sources.list"
-  [ -s "$CACHE/work/sources.list" ] || { echo "apt of this machine has no source of Debian $DEBIAN: apt-get update?"; return 1; }
-  mmdebstrap --mode=root --format=auto "${@:1:$#-1}" "$DEBIAN" "${!#}" "$CACHE/work/sources.list"
+    sed -nE "s/ $own((-updates|-security)? )/ $1\\1/p" | sort -u >"$CACHE/work/sources.list"
+  [ -s "$CACHE/work/sources.list" ] || { echo "apt of this machine has no source of Debian $own: apt-get update?"; return 1; }
+  mmdebstrap --mode=root --format=auto "${@:2:$#-2}" "$1" "${!#}" "$CACHE/work/sources.list"
 }
 
-# isc-dhcp-client is there because cloud-init depends on it; with ifupdown,
-# cloud-init would render for it.
-guest_root() {
+guest_root() { # release
   local dir=$OUT/root name
-  debian --variant=apt --include="systemd,systemd-sysv,dbus,udev,kmod,procps,util-linux,e2fsprogs,cloud-init,isc-dhcp-client,cloud-guest-utils,\
+  debian "$1" --variant=apt --include="systemd,systemd-sysv,dbus,udev,kmod,procps,util-linux,e2fsprogs,cloud-init,cloud-guest-utils,\
 linux-image-cloud-amd64,initramfs-tools,iproute2,iptables,nftables,ebtables,ethtool,conntrack,socat,iputils-ping,netbase,ca-certificates,curl,openssh-server,tcpdump" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' "$dir"
   cp "$HERE"/guest/*.cfg "$dir/etc/cloud/cloud.cfg.d/"
   install -D -m 644 "$HERE/guest/console.conf" "$dir/etc/systemd/system/jeroboam-boot.service.d/console.conf"
   install -m 644 "$HERE/guest/sched.conf" "$dir/etc/tmpfiles.d/sched.conf"
-  echo 'LABEL=root / ext4 defaults,noatime 0 1' >"$dir/etc/fstab"
+  install -D -m 644 "$HERE/guest/go.conf" "$dir/etc/systemd/system.conf.d/go.conf"
+  echo 'LABEL=root / ext4 defaults,noatime 0 0' >"$dir/etc/fstab"
   : >"$dir/etc/machine-id"
   rm -f "$dir/etc/hostname"
   # Nobody answers there, and says so at once; CoreDNS does not start without a server to ask.
   echo 'nameserver 169.254.169.1' >"$dir/etc/resolv.conf"
-  for name in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer \
-    e2scrub_reap.service systemd-networkd-wait-online.service systemd-timesyncd.service systemd-resolved.service; do
+  # What no guest here needs: each is a process or more, and a fifth of a boot.
+  for name in {apt-daily,apt-daily-upgrade,dpkg-db-backup,e2scrub_all,fstrim,man-db,systemd-tmpfiles-clean}.timer \
+    {e2scrub_reap,systemd-networkd-wait-online,systemd-timesyncd,systemd-resolved,ldconfig,kmod-static-nodes}.service \
+    systemd-{binfmt,pstore,fsck-root,update-done,journal-catalog-update,tpm2-setup,tpm2-setup-early,rfkill,update-utmp,hibernate-clear,battery-check}.service \
+    modprobe@{configfs,drm,efi_pstore,fuse,dm_mod,loop}.service getty@tty1.service systemd-ask-password-{console,wall}.path cloud-init-hotplugd.socket \
+    {dev-hugepages,dev-mqueue,run-lock,tmp,sys-kernel-tracing,sys-kernel-config,sys-fs-fuse-connections}.mount proc-sys-fs-binfmt_misc.automount; do
     ln -sf /dev/null "$dir/etc/systemd/system/$name"
   done
+  # They run at the boot and whenever units are read anew.
+  mkdir -p "$dir/etc/systemd/system-generators"
+  for name in debug gpt-auto hibernate-resume rc-local run ssh system-update sysv tpm2; do
+    ln -s /dev/null "$dir/etc/systemd/system-generators/systemd-$name-generator"
+  done
+  echo 'policy: enabled' >"$dir/etc/cloud/ds-identify.cfg" # nothing to identify: 90_jeroboam.cfg has the only one
   chroot "$dir" systemctl enable systemd-networkd
   chroot "$dir" systemctl set-default multi-user.target
   # The drivers of QEMU's disks, and no other.
@@ -69,20 +80,21 @@ plain_base() {
   disk "$root" "Debian $DEBIAN, nothing of Kubernetes"
 }
 
-# Programs of the first version are in their place, those of the others where
-# software.sh looks before it downloads.
+# What the mirror has but archives, where software.sh looks before it downloads;
+# the first version's programs are in their place too. Files are there once: what
+# is the same in all versions is one file in the mirror.
 golden_base() {
-  local root tag first=${KUBE_TAGS%% *} at
+  local root tag first=${KUBE_TAGS%% *} folders=()
   root=$(unpacked)
+  for tag in $KUBE_TAGS; do folders+=("mirror-$tag/amd64/"{bin,cni,SHA256SUMS}); done
+  mkdir -p "$root/opt/jeroboam" "$root/opt/cni"
+  (cd "$CACHE/parts" && cp -a --parents "${folders[@]}" "$root/opt/jeroboam/")
   for tag in $KUBE_TAGS; do
-    at=$CACHE/parts/mirror-$tag/amd64
-    if [ "$tag" = "$first" ]; then
-      install -D -m 755 -t "$root/usr/local/bin" "$at"/bin/*
-      install -D -m 755 -t "$root/opt/cni/bin" "$at"/cni/*
-    else
-      install -D -m 755 -t "$root/opt/jeroboam/$tag/bin" "$at"/bin/kube*
-    fi
+    mv "$root/opt/jeroboam/mirror-$tag/amd64" "$root/opt/jeroboam/$tag"
+    rmdir "$root/opt/jeroboam/mirror-$tag"
   done
+  cp -al "$root/opt/jeroboam/$first/bin/." "$root/usr/local/bin/"
+  cp -al "$root/opt/jeroboam/$first/cni" "$root/opt/cni/bin"
   bake "$root"
   disk "$root" "Debian $DEBIAN, Kubernetes ${KUBE_TAGS// /, }, containerd $CONTAINERD, etcd $ETCD, flannel $FLANNEL"
 }

@@ -25,7 +25,7 @@ image() { # file to write, name, entry point or nothing, layers...
     ln "$layer" "$dir/$id.tar"
     layers+=("$id.tar") ids="$ids${ids:+,}\"sha256:$id\"" paths="$paths${paths:+,}\"$id.tar\""
   done
-  printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]%s},"rootfs":{"type":"layers","diff_ids":[%s]}}' \
+  printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","GOMAXPROCS=1","GOGC=300"]%s},"rootfs":{"type":"layers","diff_ids":[%s]}}' \
     "${entry:+,\"Entrypoint\":[\"$entry\"]}" "$ids" >"$dir/config"
   config=$(sha256sum <"$dir/config" | cut -d' ' -f1)
   mv "$dir/config" "$dir/$config.json"
@@ -37,14 +37,15 @@ image() { # file to write, name, entry point or nothing, layers...
 # The layer below those that set up networks: nft, iptables, and busybox under its
 # applets' names. Nothing in it is configured: names that a maintainer script would
 # have made are made here.
-image_root() {
+image_root() { # release
   local dir=$OUT/root name applets
-  debian --variant=extract --include=nftables,iptables,conntrack,kmod,ipset,busybox \
+  debian "$1" --variant=extract --include=nftables,iptables,conntrack,kmod,ipset,busybox \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' "$dir"
+  for name in bin sbin lib lib64; do ln -s "usr/$name" "$dir/$name"; done
   for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do ln -sf xtables-nft-multi "$dir/usr/sbin/$name"; done
   applets=$(chroot "$dir" /bin/busybox --list)
   for name in $applets; do
-    [ -e "$dir/bin/$name" ] || [ -e "$dir/usr/bin/$name" ] || [ -e "$dir/sbin/$name" ] || [ -e "$dir/usr/sbin/$name" ] || ln -s busybox "$dir/bin/$name"
+    [ -e "$dir/usr/bin/$name" ] || [ -e "$dir/usr/sbin/$name" ] || ln -s busybox "$dir/usr/bin/$name"
   done
   for name in sh cp nslookup wget httpd; do grep -qx "$name" <<<"$applets"; done
   mkdir -p "$dir/tmp" && chmod 1777 "$dir/tmp"
