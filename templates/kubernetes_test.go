@@ -165,9 +165,9 @@ func TestKubernetesFailureNamesStepFirst(t *testing.T) {
 	t.Parallel()
 	broken := map[string]string{ // pattern of the call that fails
 		"prepare": "modprobe*", "container_volume": "mkfs.ext4*jb-containers*", "etcd_volume": "mkfs.ext4*jb-etcd*", "binaries": "curl*/amd64/bin/kubelet",
-		"containerd": "systemctl --no-reload enable containerd", "images": "ctr*images import*", "keys": "curl*/payload", "certificates": "kubeadm init phase certs*",
-		"etcd": "systemctl --no-reload enable etcd", "control_plane": "kubeadm init phase kubeconfig*", "cni": "kubectl*apply --server-side*", "cloud": "kubectl*cloud.yaml", "addons": "kubeadm init phase addon*",
-		"drain": "systemctl --no-reload enable jeroboam-drain", "labels": "kubectl*label --overwrite*", "ready": "kubectl*bootID*", "join": "systemctl --no-reload enable kubelet",
+		"containerd": "systemctl --root=/ enable containerd", "images": "ctr*images import*", "keys": "curl*/payload", "certificates": "kubeadm init phase certs*",
+		"etcd": "systemctl --root=/ enable etcd", "control_plane": "kubeadm init phase kubeconfig*", "cni": "kubectl*apply --server-side*", "cloud": "kubectl*cloud.yaml", "addons": "kubeadm init phase addon*",
+		"drain": "systemctl --root=/ enable jeroboam-drain", "labels": "kubectl*label --overwrite*", "ready": "kubectl*bootID*", "join": "systemctl --root=/ enable kubelet",
 	}
 	for _, role := range []string{"master", "worker"} {
 		for i, step := range kubernetesSteps(role) {

@@ -12,9 +12,9 @@ put() { # mode, path
   if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2" && changed=yes; fi
 }
 
-# A new unit needs no other to be read anew, which takes seconds on a busy machine.
+# Not by systemd, which then wants all units read anew: seconds on a busy machine.
 enable_unit() {
-  systemctl --no-reload enable "$1"
+  systemctl --root=/ enable "$1"
   [ "$(systemctl show -p NeedDaemonReload "$1")" = NeedDaemonReload=no ] || systemctl daemon-reload
 }
 
