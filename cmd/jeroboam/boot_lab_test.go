@@ -111,9 +111,10 @@ func TestBootStory(t *testing.T) {
 	})
 	b.chapter("labels and taints of running nodes", func() {
 		b.declare(bootNew, 1, bootLabelled)
-		b.commit("a label")
+		b.commit("a label and a taint")
 		b.inSync(1)
-		b.says(b.kubectl("get", "nodes", "-l", "tier=gold", "-o", "name"), `-default-worker-`)
+		b.says(b.kubectl("get", "nodes", "-l", "tier=gold", "-o", "jsonpath={range .items[*]}{.metadata.name} {.spec.taints}{end}"),
+			`^\S+-default-worker-\d .*"effect":"PreferNoSchedule","key":"tier","value":"gold"`)
 	})
 	b.chapter("delete in two commits, and nothing is left", func() {
 		b.declare(bootNew, 1, bootUnprotected)
@@ -167,7 +168,7 @@ spec:
 // What the cluster's spec says at times.
 const (
 	bootBroken      = "nodeGroups: [{name: broken, role: worker, nodeCount: 1, flavor: boot.worker, labels: {mirror_url: 'http://169.254.169.1:1/'}}]"
-	bootLabelled    = "nodeGroups: [{name: default-worker, nodeLabels: {tier: gold}}]"
+	bootLabelled    = "nodeGroups: [{name: default-worker, nodeLabels: {tier: gold}, nodeTaints: [{key: tier, value: gold, effect: PreferNoSchedule}]}]"
 	bootUnprotected = "deletionProtection: false"
 )
 
