@@ -20,6 +20,7 @@ import time
 import labclock
 import labnet
 
+QEMU = os.path.join(os.environ.get("JEROBOAM_BOOT_CACHE", "/var/cache/jeroboam-boot"), "qemu", "qemu-system-x86_64")
 SLOTS = 8  # for volumes
 MIN_MEMORY, MAX_MEMORY, MAX_CPUS = 1024, 3072, 2  # MiB; what an emulated node needs, and this machine can give
 # An emulated clock is found wanting at boot and then every timer costs an
@@ -62,7 +63,7 @@ def command(folder, uuid, accel, memory, cpus, nics, volumes, own_disk=True, khz
         return os.path.join(folder, name)
     engine, cpu, kernel = {"kvm": ("kvm", "host", ""), "tcg": EMULATED}[accel]
     kernel = " ".join(filter(None, (KERNEL, kernel, khz and "tsc_early_khz=%d" % khz)))
-    words = ["qemu-system-x86_64", "-name", uuid, "-uuid", uuid, "-machine", "q35,hpet=off,smm=off,vmport=off"]
+    words = [QEMU, "-name", uuid, "-uuid", uuid, "-machine", "q35,hpet=off,smm=off,vmport=off"]
     words += ["-accel", engine, "-cpu", cpu, "-smp", str(min(cpus, MAX_CPUS)), "-m", str(max(MIN_MEMORY, min(memory, MAX_MEMORY))),
               "-nodefaults", "-no-user-config", "-display", "none", "-daemonize", "-pidfile", at("pid"),
               "-chardev", "file,id=console,path=%s,append=on" % at("console.log"), "-serial", "chardev:console",
@@ -140,8 +141,9 @@ class Guest:
     def create(self, base, own_disk=True):
         """The folder and the disk. base: a folder with disk.qcow2, vmlinuz and
         initrd that is whole: it has a stamp."""
-        if not os.path.exists(os.path.join(base, "stamp")):
-            raise GuestError("there is no golden base in %s: make boot-mirror builds it" % base)
+        for what, at in ("golden base", os.path.join(base, "stamp")), ("QEMU", QEMU):
+            if not os.path.exists(at):
+                raise GuestError("there is no %s in %s: make boot-mirror builds it" % (what, os.path.dirname(at)))
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         for name, link in (("disk.qcow2", "base.qcow2"), ("vmlinuz", "vmlinuz"), ("initrd", "initrd")):
             _link(os.path.realpath(os.path.join(base, name)), self.path(link))
@@ -263,7 +265,7 @@ def accelerator(base, note):
 
 
 def _speaks(base, seconds=8):
-    words = ["qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "512", "-nodefaults",
+    words = [QEMU, "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "512", "-nodefaults",
              "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
              "-kernel", os.path.join(base, "vmlinuz"), "-append", "console=ttyS0 earlyprintk=serial panic=-1"]
     try:

@@ -14,6 +14,25 @@ debian() { # release, mmdebstrap's arguments; the last one: what to write
   mmdebstrap --mode=root --format=auto "${@:2:$#-2}" "$1" "${!#}" "$CACHE/work/sources.list"
 }
 
+# QEMU of the guests' release. With 7.2 an emulated CPU may run what another one is
+# rewriting, as kernels do with themselves: "Oops: int3" after seconds of a loop that
+# switches sched_schedstats, and in one master's boot of eight; 10.0 bears the loop.
+# It comes with its own loader and libraries; the loader has QEMU's name, by which
+# ps knows the process.
+guest_qemu() { # release
+  local usr=$OUT/root/usr
+  debian "$1" --variant=extract --include=qemu-system-x86,seabios --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' "$OUT/root"
+  install -D -m 755 "$usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" "$OUT/loader/qemu-system-x86_64"
+  cat >"$OUT/qemu-system-x86_64" <<'T'
+#!/bin/sh
+here=$(dirname "$0")
+usr=$here/root/usr
+exec "$here/loader/qemu-system-x86_64" --argv0 qemu-system-x86_64 --library-path "$usr/lib/x86_64-linux-gnu" "$usr/bin/qemu-system-x86_64" -L "$usr/share/qemu" -L "$usr/share/seabios" "$@"
+T
+  chmod 755 "$OUT/qemu-system-x86_64"
+  "$OUT/qemu-system-x86_64" --version
+}
+
 guest_root() { # release
   local dir=$OUT/root name
   debian "$1" --variant=apt --include="systemd,systemd-sysv,dbus,udev,kmod,procps,util-linux,e2fsprogs,cloud-init,cloud-guest-utils,\
