@@ -4,6 +4,7 @@
 # QEMU itself (a boot loader is for real clouds), and in it what the mirror has.
 
 # The sources are those of this machine, as apt has them, for another release.
+# Nobody reads a manual in a guest.
 debian() { # release, mmdebstrap's arguments; the last one: what to write
   local own
   own=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -11,7 +12,7 @@ debian() { # release, mmdebstrap's arguments; the last one: what to write
   apt-get indextargets --format 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' 'Origin: Debian' |
     sed -nE "s/ $own((-updates|-security)? )/ $1\\1/p" | sort -u >"$CACHE/work/sources.list"
   [ -s "$CACHE/work/sources.list" ] || { echo "apt of this machine has no source of Debian $own: apt-get update?"; return 1; }
-  mmdebstrap --mode=root --format=auto "${@:2:$#-2}" "$1" "${!#}" "$CACHE/work/sources.list"
+  mmdebstrap --mode=root --format=auto --dpkgopt='path-exclude=/usr/share/'{doc,man,locale}'/*' "${@:2:$#-2}" "$1" "${!#}" "$CACHE/work/sources.list"
 }
 
 # QEMU of the guests' release. With 7.2 an emulated CPU may run what another one is
@@ -21,7 +22,7 @@ debian() { # release, mmdebstrap's arguments; the last one: what to write
 # ps knows the process.
 guest_qemu() { # release
   local usr=$OUT/root/usr
-  debian "$1" --variant=extract --include=qemu-system-x86,seabios --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' "$OUT/root"
+  debian "$1" --variant=extract --include=qemu-system-x86,seabios "$OUT/root"
   install -D -m 755 "$usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" "$OUT/loader/qemu-system-x86_64"
   cat >"$OUT/qemu-system-x86_64" <<'T'
 #!/bin/sh
@@ -36,8 +37,7 @@ T
 guest_root() { # release
   local dir=$OUT/root name
   debian "$1" --variant=apt --include="systemd,systemd-sysv,dbus,udev,kmod,procps,util-linux,e2fsprogs,cloud-init,cloud-guest-utils,\
-linux-image-cloud-amd64,initramfs-tools,iproute2,iptables,nftables,ebtables,ethtool,conntrack,socat,iputils-ping,netbase,ca-certificates,curl,openssh-server,tcpdump" \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' "$dir"
+linux-image-cloud-amd64,initramfs-tools,iproute2,iptables,nftables,ebtables,ethtool,conntrack,socat,iputils-ping,netbase,ca-certificates,curl,openssh-server,tcpdump" "$dir"
   cp "$HERE"/guest/*.cfg "$dir/etc/cloud/cloud.cfg.d/"
   install -D -m 644 "$HERE/guest/console.conf" "$dir/etc/systemd/system/jeroboam-boot.service.d/console.conf"
   install -m 644 "$HERE/guest/sched.conf" "$dir/etc/tmpfiles.d/sched.conf"

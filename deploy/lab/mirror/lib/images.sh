@@ -39,8 +39,7 @@ image() { # file to write, name, entry point or nothing, layers...
 # have made are made here.
 image_root() { # release
   local dir=$OUT/root name applets
-  debian "$1" --variant=extract --include=nftables,iptables,conntrack,kmod,ipset,busybox \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' "$dir"
+  debian "$1" --variant=extract --include=nftables,iptables,conntrack,kmod,ipset,busybox "$dir"
   for name in bin sbin lib lib64; do ln -s "usr/$name" "$dir/$name"; done
   for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do ln -sf xtables-nft-multi "$dir/usr/sbin/$name"; done
   applets=$(chroot "$dir" /bin/busybox --list)
