@@ -23,7 +23,7 @@ func TestBootStory(t *testing.T) {
 		t.Skip("JEROBOAM_BOOT is not set: the story needs nodes that boot, see make acceptance-boot")
 	}
 	b := &bootWorld{labWorld: newLab(t), mirror: mirror}
-	b.cloud, b.patience, b.pause = "lab-boot", 45*time.Minute, 10*time.Second // to look costs CPU, and guests need it
+	b.cloud, b.patience, b.pause = "lab-boot", 45*time.Minute, 3*time.Second
 	b.guestsBefore = b.guests()
 	b.daemon()
 
@@ -82,8 +82,12 @@ func TestBootStory(t *testing.T) {
 		b.kubectl("rollout", "status", "deployment/held", "--timeout=120s")
 	})
 	b.chapter("a boot that fails says where", func() {
+		b.breakMirror()
 		b.declare(bootNew, 1, bootBroken)
-		b.commit("a group whose mirror is not there")
+		b.commit("a group whose mirror has another kubelet than it says")
+		if _, err := b.sync(); err != nil {
+			t.Error(err)
+		}
 		b.until("the status names the node and the step", func() bool {
 			return regexp.MustCompile(`-broken-0: .*step binaries failed`).MatchString(b.statusFile())
 		})
@@ -150,7 +154,7 @@ spec:
 
 // What the cluster's spec says at times.
 const (
-	bootBroken      = "nodeGroups: [{name: broken, role: worker, nodeCount: 1, flavor: boot.worker, labels: {mirror_url: 'http://169.254.169.1:1/'}}]"
+	bootBroken      = "nodeGroups: [{name: broken, role: worker, nodeCount: 1, flavor: boot.worker, labels: {mirror_url: 'http://169.254.169.1:8090/broken'}}]"
 	bootLabelled    = "nodeGroups: [{name: default-worker, nodeLabels: {tier: gold}, nodeTaints: [{key: tier, value: gold, effect: PreferNoSchedule}]}]"
 	bootUnprotected = "deletionProtection: false"
 )

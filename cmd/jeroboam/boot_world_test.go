@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -44,39 +43,75 @@ func (b *bootWorld) declare(kube string, workers int, more ...string) {
 // daemon keeps the fleet until the test ends.
 func (b *bootWorld) daemon() {
 	b.Helper()
-	var log bytes.Buffer
+	log, err := os.Create(filepath.Join(b.dir, "daemon.log")) // to be read while the story runs
+	if err != nil {
+		b.Fatal(err)
+	}
 	cmd := exec.Command(filepath.Join(b.dir, "jeroboam"), "run", "--repo", "fleet.git", "--instance", b.name, "--state-dir", b.state)
-	cmd.Dir, cmd.Stderr = b.dir, &log
+	cmd.Dir, cmd.Stderr = b.dir, log
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
+		err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait(), log.Close())
 		if err != nil || b.Failed() {
-			b.Errorf("the daemon ended with %v, and had said\n%s", err, &log)
+			said, _ := os.ReadFile(log.Name())
+			b.Errorf("the daemon ended with %v, and had said\n%s", err, said)
 		}
 	})
 }
 
-// inSync has the daemon look at what was committed, as a webhook would, until so
-// many clusters are as it says.
+// breakMirror makes one below the mirror, for bootBroken, until the test ends: its
+// kubelet is none, and not the one that its list has.
+func (b *bootWorld) breakMirror() {
+	b.Helper()
+	broken := filepath.Join(b.mirror, "broken")
+	folder := filepath.Join(broken, bootNew, "amd64")
+	b.Cleanup(func() { _ = os.RemoveAll(broken) })
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(folder, "bin"), 0o755),
+		os.WriteFile(filepath.Join(folder, "bin", "kubelet"), []byte("cut short"), 0o644),
+		os.WriteFile(filepath.Join(folder, "SHA256SUMS"), []byte(strings.Repeat("0", 64)+"  bin/kubelet\n"), 0o644),
+	); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// sync has the daemon look at what was committed, as a webhook would.
+func (b *bootWorld) sync() (web.Synced, error) {
+	cmd := exec.CommandContext(b.Context(), filepath.Join(b.dir, "jeroboam"), "sync", "-o", "json", "--repo", "fleet.git", "--instance", b.name, "--state-dir", b.state)
+	cmd.Dir = b.dir
+	var pass web.Synced
+	out, err := cmd.Output()
+	return pass, errors.Join(err, json.Unmarshal(out, &pass))
+}
+
+// inSync waits until so many clusters are as the last commit says. While one moves
+// by the status in Git, the daemon's own looks will do: each takes of what guests have.
 func (b *bootWorld) inSync(clusters int) {
 	b.Helper()
 	head := strings.TrimSpace(b.git("-C", "fleet", "rev-parse", "HEAD"))
-	held := 0 // looks one after the other: an API too slow to be asked holds a step for a moment
+	asked, held := false, 0 // looks one after the other: an API too slow to be asked holds a step for a moment
 	b.until(fmt.Sprintf("%d clusters are in sync at %s", clusters, head), func() bool {
-		cmd := exec.CommandContext(b.Context(), filepath.Join(b.dir, "jeroboam"), "sync", "-o", "json", "--repo", "fleet.git", "--instance", b.name, "--state-dir", b.state)
-		cmd.Dir = b.dir
-		out, err := cmd.Output()
+		if asked && strings.Contains(b.summary(), "_IN_PROGRESS") {
+			return false
+		}
+		pass, err := b.sync()
+		asked = err == nil
 		if held++; exitCode(err) != exitHeld {
 			held = 0
 		}
-		if held == 30 {
-			b.Fatalf("held: %s\n%s", out, b.jeroboam(exitHeld, "plan"))
+		if held == 100 {
+			b.Fatalf("held: %+v\n%s", pass, b.jeroboam(exitHeld, "plan"))
 		}
-		var pass web.Synced
-		return err == nil && json.Unmarshal(out, &pass) == nil && pass.Commit == head && pass.InSync == clusters && pass.Started+pass.Moving == 0
+		return err == nil && pass.Commit == head && pass.InSync == clusters && pass.Started+pass.Moving == 0
 	})
+}
+
+// summary counts clusters by status.
+func (b *bootWorld) summary() string {
+	b.Helper()
+	return b.git("-C", "fleet.git", "show", "jeroboam-status/"+b.name+":summary.json")
 }
 
 func (b *bootWorld) kubeconfig() string { return filepath.Join(b.dir, "kubeconfig") }
